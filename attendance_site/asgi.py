@@ -1,0 +1,20 @@
+"""The ASGI application: HTTP to Django, websockets to the consumers."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "attendance_site.settings")
+http_application = get_asgi_application()
+
+# What follows imports models, which needs the apps that get_asgi_application() has loaded.
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from checkin.routing import websocket_urlpatterns  # noqa: E402
+from recognition.workers import start_workers  # noqa: E402
+
+start_workers()
+
+application = ProtocolTypeRouter(
+    {"http": http_application, "websocket": URLRouter(websocket_urlpatterns)}
+)

@@ -1,0 +1,43 @@
+"""Questions of the kiosk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Count
+
+from checkin.models import Attendance, Kiosk
+from checkin.services import hash_token
+from roster.models import ClassSession
+from roster.selectors import open_sessions
+
+
+def kiosk_with_token(token: str) -> Kiosk | None:
+    """The kiosk whose token this is, revoked or not."""
+    return Kiosk.objects.select_related("room").filter(token_hash=hash_token(token)).first()
+
+
+def open_sessions_for(kiosk: Kiosk, at: datetime) -> list[ClassSession]:
+    """The sessions that take attendance now in the kiosk's room or for its courses."""
+    course_ids = set(kiosk.courses.values_list("pk", flat=True))
+    return [
+        session
+        for session in open_sessions(at)
+        if (kiosk.room_id is not None and session.room_id == kiosk.room_id)
+        or session.course_id in course_ids
+    ]
+
+
+def arrivals_in(sessions: Sequence[ClassSession]) -> dict[int, int]:
+    """How many have arrived, by the session's primary key."""
+    counted = (
+        Attendance.objects.filter(
+            session__in=sessions,
+            status__in=[Attendance.Status.PRESENT, Attendance.Status.LATE],
+        )
+        .values("session")
+        .annotate(arrived=Count("pk"))
+        .order_by()
+    )
+    return {row["session"]: row["arrived"] for row in counted}

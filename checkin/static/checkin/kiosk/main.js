@@ -1,0 +1,254 @@
+/** The kiosk page: joins camera, line and screen. The server decides; this only shows and sends. */
+
+import { keepAwake } from "./awake.js";
+import { Camera } from "./camera.js";
+import { pair, takeTokenFromAddress } from "./pairing.js";
+import { KioskSocket } from "./socket.js";
+import { Sound } from "./sound.js";
+import { readTexts } from "./texts.js";
+import { View } from "./view.js";
+
+const SLOW_FRAME_MS = 2000; // while the server says "idle" although a session is listed
+const REFUSED_FRAME_MS = 1000; // after an error: no hammering
+const NEW_PICTURE_MS = 15; // how soon to look again for a new picture of the camera
+const CAMERA_STALLED_MS = 6000; // some need seconds for their first picture
+const DEFAULT_SHOW_MS = 2500;
+const LONGEST_SHOW_MS = 10000;
+
+const config = JSON.parse(document.getElementById("kiosk-config").textContent);
+const view = new View(readTexts(document.getElementById("kiosk-texts")));
+const camera = new Camera(document.querySelector('[data-slot="video"]'), cameraChanged);
+const sound = new Sound(render);
+const socket = new KioskSocket(config.socket_path, {
+  link: linkChanged,
+  message: heard,
+  free: pump,
+  silent: forgetReply,
+});
+
+const state = {
+  link: "off",
+  why: null,
+  kiosk: null,
+  sessions: null,
+  reply: null,
+  silent: false,
+  refusedFrames: 0,
+  verdict: null,
+  camera,
+  sound: sound.state,
+  pairing: { busy: false, text: null, words: null },
+};
+
+function render() {
+  state.sound = sound.state;
+  view.render(state);
+}
+
+// Frames: one in flight, no faster than the server wants, only while somebody can see the screen.
+
+let pumpTimer = null;
+let capturing = false;
+let lastSent = -Infinity;
+let starvedSince = null;
+
+function pump() {
+  clearTimeout(pumpTimer);
+  const starved = starvedSince;
+  starvedSince = null;
+  if (!mayExpectFrames() || capturing) return;
+  const now = performance.now();
+  const wait = lastSent + frameIntervalMs() - now;
+  if (wait > 0) {
+    pumpTimer = setTimeout(pump, wait);
+  } else if (camera.hasNewFrame) {
+    sendFrame();
+  } else if (starved !== null && now - starved > CAMERA_STALLED_MS) {
+    camera.giveUp();
+  } else {
+    starvedSince = starved ?? now;
+    pumpTimer = setTimeout(pump, NEW_PICTURE_MS);
+  }
+}
+
+function mayExpectFrames() {
+  return socket.free && state.sessions?.length > 0 && !state.verdict && camera.status === "ready" && !document.hidden;
+}
+
+function frameIntervalMs() {
+  if (state.refusedFrames > 0) return REFUSED_FRAME_MS;
+  if (state.reply?.phase === "idle") return SLOW_FRAME_MS;
+  return 1000 / socket.limits.max_fps;
+}
+
+async function sendFrame() {
+  capturing = true;
+  lastSent = performance.now();
+  const jpeg = await camera.capture(socket.limits);
+  capturing = false;
+  // The world may have changed while the picture was packed.
+  if (jpeg && mayExpectFrames()) socket.send(jpeg);
+  else pump();
+}
+
+// What the server says
+
+const answers = {
+  welcome({ kiosk }) {
+    state.kiosk = kiosk;
+  },
+  sessions({ sessions }) {
+    state.sessions = sessions;
+    if (sessions.length === 0) state.reply = null;
+  },
+  state(message) {
+    state.refusedFrames = 0;
+    state.reply = message;
+  },
+  verdict(message) {
+    state.refusedFrames = 0;
+    showVerdict(message);
+  },
+  error({ seq, code }) {
+    if (code === "frame_too_large") camera.qualityFactor = Math.max(0.5, camera.qualityFactor * 0.8);
+    // A lost worker was replaced already: the next frame will do.
+    if (seq !== null && code !== "worker_lost") state.refusedFrames += 1;
+  },
+};
+
+function heard(message) {
+  state.silent = false;
+  answers[message.type]?.(message);
+  render();
+  pump();
+}
+
+let verdictTimer = null;
+
+function showVerdict(verdict) {
+  state.verdict = verdict;
+  state.reply = null;
+  sound.play(verdict.tone);
+  clearTimeout(verdictTimer);
+  const shown = Math.min(verdict.show_ms ?? DEFAULT_SHOW_MS, LONGEST_SHOW_MS);
+  verdictTimer = setTimeout(() => {
+    state.verdict = null;
+    render();
+    pump();
+  }, shown);
+}
+
+function linkChanged(link, why) {
+  state.link = link;
+  state.why = why;
+  if (link !== "open") forgetUnconfirmed();
+  if (link === "unpaired") state.pairing = { busy: false, text: null, words: why };
+  render();
+  pump();
+}
+
+/** A question that the server no longer follows must not stay on the screen. */
+function forgetReply() {
+  state.reply = null;
+  state.silent = true;
+  render();
+}
+
+/** Without the server nothing that it said a moment ago may still look true. A shown verdict is written: it stays. */
+function forgetUnconfirmed() {
+  state.reply = null;
+  state.sessions = null;
+  state.silent = false;
+  state.refusedFrames = 0;
+}
+
+function cameraChanged() {
+  render();
+  pump();
+}
+
+// Pairing
+
+async function pairWith(token) {
+  const csrf = document.querySelector(".pairing [name=csrfmiddlewaretoken]").value;
+  state.pairing = { busy: true, text: null, words: null };
+  render();
+  const { kiosk, refusal } = await pair({ url: config.pair_url, token, csrf });
+  if (refusal) {
+    state.pairing = { busy: false, text: `pairing_${refusal.kind}`, words: refusal.message ?? null };
+    render();
+    return;
+  }
+  state.pairing = { busy: false, text: null, words: null };
+  state.kiosk = kiosk;
+  document.getElementById("pairing-token").value = "";
+  begin();
+}
+
+function begin() {
+  keepAwake();
+  sound.start();
+  if (camera.status === "off") camera.start();
+  socket.connect();
+}
+
+async function open() {
+  const token = takeTokenFromAddress();
+  if (token) await pairWith(token);
+  else if (config.paired) begin();
+  else render();
+}
+
+// Hands on the screen
+
+const on = (target, event, act) => target.addEventListener(event, act);
+const byControl = (name) => document.querySelector(`[data-control="${name}"]`);
+const byAction = (name) => document.querySelector(`[data-action="${name}"]`);
+const cameraPanel = document.getElementById("camera-panel");
+
+function showCameraPanel(shown) {
+  cameraPanel.hidden = !shown;
+  byControl("camera").setAttribute("aria-expanded", String(shown));
+  if (shown) document.getElementById("camera-choice").focus();
+}
+
+on(document.querySelector(".pairing"), "submit", (event) => {
+  event.preventDefault();
+  const field = document.getElementById("pairing-token");
+  if (field.value.trim()) pairWith(field.value.trim());
+  else field.focus();
+});
+on(byAction("retry-camera"), "click", () => camera.start());
+on(byAction("use-this-screen"), "click", () => socket.connect());
+on(byControl("sound"), "click", () => sound.toggle());
+on(byControl("full-screen"), "click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen().catch(() => {});
+});
+on(byControl("camera"), "click", () => showCameraPanel(cameraPanel.hidden));
+on(document.getElementById("camera-choice"), "change", (event) => {
+  camera.choose(event.target.value);
+  showCameraPanel(false);
+});
+on(document, "pointerdown", (event) => {
+  if (!event.target.closest("#camera-panel, [data-control=camera]")) showCameraPanel(false);
+});
+on(document, "keydown", (event) => {
+  if (event.key !== "Escape" || cameraPanel.hidden) return;
+  showCameraPanel(false);
+  byControl("camera").focus();
+});
+on(document, "fullscreenchange", render);
+on(window, "hashchange", () => {
+  const token = takeTokenFromAddress();
+  if (token) pairWith(token);
+});
+on(document, "visibilitychange", () => {
+  if (document.hidden) return;
+  keepAwake();
+  camera.wake();
+  socket.wake();
+  pump();
+});
+
+open();

@@ -1,0 +1,191 @@
+/**
+ * The line to the server: one frame in flight, and a connection that heals itself.
+ *
+ * `link` is "off", "connecting", "open", "offline", "unpaired", "replaced" or "refused".
+ * The last three stay until somebody does something; "offline" ends by itself.
+ */
+
+const REPLY_MS = 5000; // no answer to a frame: give it up; twice in a row: reconnect
+const WELCOME_MS = 10000;
+const QUIET_MS = 15000; // nothing heard for so long: ping
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 20000;
+const TOO_FAST_WAIT_MS = 15000;
+
+const HEADER_BYTES = 12;
+const LINK_BY_ERROR = {
+  kiosk_unknown: "unpaired",
+  kiosk_revoked: "unpaired",
+  origin_refused: "refused",
+  replaced: "replaced",
+};
+// For a close whose error message was lost on the way.
+const LINK_BY_CLOSE = { 4401: "unpaired", 4403: "unpaired", 4409: "replaced" };
+const CLOSE_TOO_LARGE = 1009;
+const CLOSE_TOO_FAST = 4408;
+
+export class KioskSocket {
+  link = "off";
+  limits = null;
+
+  #url;
+  #on;
+  #socket = null;
+  #seq = 0;
+  #awaited = null;
+  #unanswered = 0;
+  #failures = 0;
+  #lastError = null;
+  #replyTimer = null;
+  #welcomeTimer = null;
+  #quietTimer = null;
+  #retryTimer = null;
+
+  /**
+   * `on` holds `link(link, why)`, `message(message)`, `free()` (the next frame may go) and
+   * `silent()` (a frame got no answer).
+   */
+  constructor(path, on) {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.#url = `${scheme}//${location.host}${path}`;
+    this.#on = on;
+    window.addEventListener("online", () => this.link === "offline" && this.connect());
+    window.addEventListener("offline", () => this.link === "open" && this.#drop({ code: 1006 }));
+  }
+
+  get free() {
+    return this.link === "open" && this.#awaited === null;
+  }
+
+  connect() {
+    this.#discard();
+    // While it was offline it stays offline, in words too, until the server has said welcome.
+    if (this.link !== "offline") this.#become("connecting");
+    this.#lastError = null;
+    const socket = new WebSocket(this.#url);
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    // A socket that was given up may still speak: only the current one is heard.
+    socket.addEventListener("message", (event) => socket === this.#socket && this.#heard(event));
+    socket.addEventListener("close", (event) => socket === this.#socket && this.#drop(event));
+    this.#welcomeTimer = setTimeout(() => this.#drop({ code: 1006 }), WELCOME_MS);
+  }
+
+  async send(jpeg) {
+    const seq = (this.#seq = (this.#seq + 1) % 2 ** 32);
+    this.#awaited = seq;
+    this.#replyTimer = setTimeout(() => this.#noReply(), REPLY_MS);
+    const socket = this.#socket;
+    const frame = await packFrame(seq, Date.now(), jpeg);
+    if (socket === this.#socket && socket?.readyState === WebSocket.OPEN) socket.send(frame);
+  }
+
+  /** Hidden pages have slow timers: what was awaited before means nothing now. */
+  wake() {
+    if (this.link === "offline") {
+      this.connect();
+    } else if (this.link === "open") {
+      this.#release();
+      this.#ping();
+    }
+  }
+
+  #heard(event) {
+    let message;
+    try {
+      message = JSON.parse(event.data);
+    } catch {
+      return;
+    }
+    this.#listen();
+    if (message.type === "welcome") this.#welcomed(message);
+    if (message.type === "error") this.#lastError = message;
+    if (message.type !== "pong") this.#on.message(message);
+    if (message.seq != null && message.seq === this.#awaited) {
+      this.#unanswered = 0;
+      this.#release();
+    }
+  }
+
+  #welcomed(message) {
+    clearTimeout(this.#welcomeTimer);
+    this.limits = message.frame;
+    this.#failures = 0;
+    this.#become("open");
+  }
+
+  #release() {
+    clearTimeout(this.#replyTimer);
+    this.#awaited = null;
+    this.#on.free();
+  }
+
+  #noReply() {
+    this.#unanswered += 1;
+    if (this.#unanswered > 1) {
+      this.#drop({ code: 1006 });
+      return;
+    }
+    this.#on.silent();
+    this.#release();
+  }
+
+  /** A dead line can look open for minutes; a ping finds out. */
+  #listen() {
+    clearTimeout(this.#quietTimer);
+    this.#quietTimer = setTimeout(() => this.#ping(), QUIET_MS);
+  }
+
+  #ping() {
+    clearTimeout(this.#quietTimer);
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send('{"type": "ping"}');
+    this.#quietTimer = setTimeout(() => this.#drop({ code: 1006 }), REPLY_MS);
+  }
+
+  #drop({ code }) {
+    this.#discard();
+    const ending = LINK_BY_ERROR[this.#lastError?.code] ?? LINK_BY_CLOSE[code];
+    if (ending) {
+      this.#become(ending, this.#lastError?.message);
+      return;
+    }
+    if (code === CLOSE_TOO_LARGE) this.#on.message({ type: "error", seq: null, code: "frame_too_large" });
+    this.#become("offline");
+    const wait = code === CLOSE_TOO_FAST ? TOO_FAST_WAIT_MS : backoffMs(this.#failures);
+    this.#failures += 1;
+    this.#retryTimer = setTimeout(() => this.connect(), wait);
+  }
+
+  #discard() {
+    for (const timer of [this.#replyTimer, this.#welcomeTimer, this.#quietTimer, this.#retryTimer]) {
+      clearTimeout(timer);
+    }
+    this.#awaited = null;
+    this.#unanswered = 0;
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
+  #become(link, why = null) {
+    this.link = link;
+    this.#on.link(link, why);
+  }
+}
+
+/** Doubles with every failure; half of it is chance, so that a hall of kiosks does not return at once. */
+function backoffMs(failures) {
+  const longest = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** failures);
+  return longest / 2 + Math.random() * (longest / 2);
+}
+
+async function packFrame(seq, capturedMs, jpeg) {
+  const picture = new Uint8Array(await jpeg.arrayBuffer());
+  const frame = new Uint8Array(HEADER_BYTES + picture.byteLength);
+  const header = new DataView(frame.buffer);
+  header.setUint32(0, seq);
+  header.setBigUint64(4, BigInt(capturedMs));
+  frame.set(picture, HEADER_BYTES);
+  return frame;
+}

@@ -1,0 +1,42 @@
+"""Questions about rosters and sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from roster.models import MAX_OPENS_EARLY_MIN, ClassSession, Course, Student
+
+
+def courses_of(user: User) -> QuerySet[Course]:
+    """The courses that this user may see: all for a superuser, else those they teach."""
+    if user.is_superuser:
+        return Course.objects.all()
+    return Course.objects.filter(lecturers=user)
+
+
+def open_sessions(at: datetime) -> list[ClassSession]:
+    """Sessions that take attendance at this moment, the earliest start first."""
+    candidates = (
+        ClassSession.objects.filter(
+            closed_at__isnull=True,
+            ends_at__gt=at,
+            starts_at__lte=at + timedelta(minutes=MAX_OPENS_EARLY_MIN),
+        )
+        .select_related("course", "room")
+        .order_by("starts_at", "pk")
+    )
+    return [session for session in candidates if session.is_open(at)]
+
+
+def students_in(session: ClassSession) -> QuerySet[Student]:
+    """The class list on the day of the session, in the course's time zone."""
+    day = timezone.localtime(session.starts_at, session.course.zone).date()
+    return Student.objects.filter(
+        Q(enrolments__left_on__isnull=True) | Q(enrolments__left_on__gt=day),
+        enrolments__course=session.course_id,
+        enrolments__joined_on__lte=day,
+    )

@@ -1,0 +1,111 @@
+"""The cast. Alice lectures MATH in room 101, Charlie lectures CHEM in room 102."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from checkin.models import Kiosk
+from checkin.services import issue_kiosk_token
+from recognition.engine.types import Embedding, Face
+from recognition.workers import worker_pool
+from roster.models import ClassSession, Course, Room, Student
+from tests.support import pictures
+from tests.support.school import a_course, a_lecturer, a_session, a_student
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return a_lecturer("alice")
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    return a_lecturer("charlie")
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return User.objects.create_superuser("admin", "admin@example.edu")
+
+
+@pytest.fixture
+def math(alice: User) -> Course:
+    return a_course("MATH", alice, title="Linear Algebra")
+
+
+@pytest.fixture
+def chem(charlie: User) -> Course:
+    return a_course("CHEM", charlie, title="Organic Chemistry")
+
+
+@pytest.fixture
+def eileen(math: Course) -> Student:
+    """Studies MATH; her face is the astronaut's."""
+    return a_student("S-1", "Eileen Collins", math, email="eileen@example.edu")
+
+
+@pytest.fixture
+def dmitri(chem: Course) -> Student:
+    """Studies CHEM."""
+    return a_student("S-2", "Dmitri Mendeleev", chem, email="dmitri@example.edu")
+
+
+@pytest.fixture
+def room_101(db: None) -> Room:
+    return Room.objects.create(name="101")
+
+
+@pytest.fixture
+def room_102(db: None) -> Room:
+    return Room.objects.create(name="102")
+
+
+@pytest.fixture
+def math_session(math: Course, room_101: Room) -> ClassSession:
+    """Open now."""
+    return a_session(math, room=room_101)
+
+
+@pytest.fixture
+def chem_session(chem: Course, room_102: Room) -> ClassSession:
+    """Open now."""
+    return a_session(chem, room=room_102)
+
+
+@pytest.fixture
+def kiosk(room_101: Room) -> Kiosk:
+    """Stands in room 101, without a token yet."""
+    return Kiosk.objects.create(name="Door of 101", room=room_101)
+
+
+@pytest.fixture
+def token(kiosk: Kiosk) -> str:
+    return issue_kiosk_token(kiosk)
+
+
+@pytest.fixture
+def as_alice(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def as_admin(client: Client, admin: User) -> Client:
+    client.force_login(admin)
+    return client
+
+
+@pytest.fixture(scope="session")
+def astronaut_face() -> Face:
+    """What the engine finds on the astronaut's picture."""
+    face = worker_pool().analyse_photo(pictures.portrait()).result().main_face
+    assert face is not None
+    return face
+
+
+@pytest.fixture(scope="session")
+def astronaut_embedding(astronaut_face: Face) -> Embedding:
+    assert astronaut_face.embedding is not None
+    return astronaut_face.embedding
