@@ -13,6 +13,8 @@ ROLE_PERMISSIONS: dict[str, tuple[str, ...]] = {
         "roster.view_student",
         "roster.view_course",
         "roster.view_courseenrolment",
+        "roster.add_courseenrolment",
+        "roster.change_courseenrolment",
         "roster.view_room",
         "roster.view_classsession",
         "roster.add_classsession",

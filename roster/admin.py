@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from import_export.admin import ImportExportMixin
 
+from roster.formats import AnyCSV, SafeXLSX
+from roster.forms import ClassListImportForm, ConfirmClassListImportForm
 from roster.models import ClassSession, Course, CourseEnrolment, Room, Student
+from roster.resources import ClassListResource
 from roster.scoping import CourseScopedAdmin
 
 
@@ -73,3 +79,49 @@ class ClassSessionAdmin(CourseScopedAdmin):
     def reopen(self, request: HttpRequest, sessions: QuerySet[ClassSession]) -> None:
         count = sessions.exclude(closed_at=None).update(closed_at=None)
         self.message_user(request, _("%(count)d sessions were opened again.") % {"count": count})
+
+
+@admin.register(CourseEnrolment)
+class CourseEnrolmentAdmin(ImportExportMixin, CourseScopedAdmin):
+    """Class lists, with their way in and out by file."""
+
+    resource_classes = [ClassListResource]
+    import_form_class = ClassListImportForm
+    confirm_form_class = ConfirmClassListImportForm
+    import_template_name = "admin/roster/courseenrolment/import.html"
+    formats = [AnyCSV, SafeXLSX]
+
+    list_display = ["student", "course", "joined_on", "left_on"]
+    list_filter = [
+        ("course", admin.RelatedOnlyFieldListFilter),
+        ("left_on", admin.EmptyFieldListFilter),
+    ]
+    list_select_related = ["student", "course"]
+    search_fields = ["student__name", "student__student_id"]
+    autocomplete_fields = ["student"]
+
+    def get_import_form_kwargs(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().get_import_form_kwargs(request), "user": request.user}
+
+    def get_confirm_form_kwargs(
+        self, request: HttpRequest, import_form: ClassListImportForm | None = None
+    ) -> dict[str, Any]:
+        return {**super().get_confirm_form_kwargs(request, import_form), "user": request.user}
+
+    def get_confirm_form_initial(
+        self, request: HttpRequest, import_form: ClassListImportForm | None
+    ) -> dict[str, Any]:
+        initial = super().get_confirm_form_initial(request, import_form)
+        if import_form is not None:
+            initial["course"] = import_form.cleaned_data["course"].pk
+            initial["end_missing"] = import_form.cleaned_data["end_missing"]
+        return initial
+
+    def get_import_resource_kwargs(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        form = kwargs.get("form")
+        chosen = form.cleaned_data if form is not None and form.is_bound else {}
+        return {
+            "course": chosen.get("course"),
+            "end_missing": bool(chosen.get("end_missing")),
+            "user": request.user,
+        }
