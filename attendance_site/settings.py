@@ -243,6 +243,12 @@ RECOGNITION_WORKERS = at_least("RECOGNITION_WORKERS", os.cpu_count() or 1, 1)
 MODEL_CACHE_DIR = DATA_DIR / "models"
 CONSENT_POLICY_VERSION = env.str("CONSENT_POLICY_VERSION", "2026-11")
 
+# Retention, see checkin.retention
+
+ATTEMPT_RETENTION_DAYS = at_least("ATTEMPT_RETENTION_DAYS", 90, 1)
+TEMPLATE_RETENTION_DAYS = at_least("TEMPLATE_RETENTION_DAYS", 30, 1)
+RECORD_RETENTION_DAYS = at_least("RECORD_RETENTION_DAYS", 1826, 1)
+
 # Logs carry ids, never names, numbers of students or pictures.
 
 LOGGING = {
