@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from import_export.admin import ImportExportMixin
 
 from roster.formats import AnyCSV, SafeXLSX
-from roster.forms import ClassListImportForm, ConfirmClassListImportForm
+from roster.forms import ClassListImportForm, ClassSessionForm, ConfirmClassListImportForm
 from roster.models import ClassSession, Course, CourseEnrolment, Room, Student
 from roster.resources import ClassListResource
 from roster.scoping import CourseScopedAdmin
@@ -55,6 +55,8 @@ class CourseAdmin(CourseScopedAdmin):
 
 @admin.register(ClassSession)
 class ClassSessionAdmin(CourseScopedAdmin):
+    form = ClassSessionForm
+    readonly_fields = ["closed"]
     list_display = ["__str__", "room", "ends", "open_now"]
     list_filter = [("course", admin.RelatedOnlyFieldListFilter), "room", "starts_at"]
     list_select_related = ["course", "room"]
@@ -65,6 +67,12 @@ class ClassSessionAdmin(CourseScopedAdmin):
     @admin.display(description=_("ends"))
     def ends(self, session: ClassSession) -> str:
         return f"{timezone.localtime(session.ends_at, session.course.zone):%H:%M}"
+
+    @admin.display(description=_("closed at"))
+    def closed(self, session: ClassSession) -> str:
+        if session.closed_at is None:
+            return str(_("not closed by hand"))
+        return f"{timezone.localtime(session.closed_at, session.course.zone):%Y-%m-%d %H:%M}"
 
     @admin.display(description=_("open now"), boolean=True)
     def open_now(self, session: ClassSession) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from import_export.forms import ConfirmImportForm, ImportForm
 
 from accounts.models import User
-from roster.models import Course
+from roster.models import ClassSession, Course
 from roster.selectors import courses_of
 
 
@@ -52,3 +53,33 @@ class ConfirmClassListImportForm(_OfCourse, ConfirmImportForm):
         super().__init__(*args, **kwargs)
         for name in ("course", "end_missing"):
             self.fields[name].widget = forms.HiddenInput()
+
+
+class ClassSessionForm(forms.ModelForm):
+    """Times are typed and shown as the clocks of the course's time zone tell them."""
+
+    TIMES = ("starts_at", "ends_at")
+
+    class Meta:
+        model = ClassSession
+        fields = ("course", "room", "starts_at", "ends_at", "opens_early_min", "late_after_min")
+        help_texts = {
+            "starts_at": _("In the time zone of the course."),
+            "ends_at": _("In the time zone of the course."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            for name in self.TIMES:
+                moment = getattr(self.instance, name)
+                self.initial[name] = timezone.make_naive(moment, self.instance.course.zone)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        course = cleaned.get("course")
+        for name in self.TIMES:
+            if course and (moment := cleaned.get(name)):
+                typed = timezone.make_naive(moment)
+                cleaned[name] = timezone.make_aware(typed, course.zone)
+        return cleaned
