@@ -17,7 +17,7 @@ from import_export.results import InvalidRow, Result
 
 from accounts.models import User
 from roster.models import Course, CourseEnrolment, Student
-from roster.selectors import courses_of
+from roster.selectors import students_of
 
 COLUMNS = ("student_id", "name", "email")
 
@@ -103,12 +103,8 @@ class ClassListResource(ModelResource):
             for enrolment in self.course.enrolments.select_related("student")
         }
         self._students = Student.objects.in_bulk(set(numbers), field_name="student_id")
-        own = Student.objects.filter(enrolments__course__in=courses_of(self.user))
-        self._own_numbers = (
-            set(self._students)
-            if self.user.is_superuser
-            else set(own.values_list("student_id", flat=True))
-        )
+        own = students_of(self.user).filter(student_id__in=self._students)
+        self._own_numbers = set(own.values_list("student_id", flat=True))
 
     def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
         for column in COLUMNS:

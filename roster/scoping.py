@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin
@@ -10,8 +11,10 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
 from accounts.models import User
-from roster.models import Course
-from roster.selectors import courses_of
+from roster.models import Course, Student
+from roster.selectors import courses_of, students_of
+
+VISIBLE: dict[Any, Callable[[User], QuerySet[Any]]] = {Course: courses_of, Student: students_of}
 
 
 class CourseScopedAdmin(admin.ModelAdmin):
@@ -35,8 +38,8 @@ class CourseScopedAdmin(admin.ModelAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField[Model] | None:
-        if db_field.related_model is Course:
-            kwargs["queryset"] = courses_of(cast(User, request.user))
+        if db_field.related_model in VISIBLE:
+            kwargs["queryset"] = VISIBLE[db_field.related_model](cast(User, request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 

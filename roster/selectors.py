@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from roster.models import MAX_OPENS_EARLY_MIN, ClassSession, Course, Student
+from roster.models import MAX_OPENS_EARLY_MIN, ClassSession, Course, CourseEnrolment, Student
 
 
 def courses_of(user: User) -> QuerySet[Course]:
@@ -16,6 +16,14 @@ def courses_of(user: User) -> QuerySet[Course]:
     if user.is_superuser:
         return Course.objects.all()
     return Course.objects.filter(lecturers=user)
+
+
+def students_of(user: User) -> QuerySet[Student]:
+    """The students that this user may see: all for a superuser, else those of their courses."""
+    if user.is_superuser:
+        return Student.objects.all()
+    on_own_lists = CourseEnrolment.objects.filter(course__in=courses_of(user))
+    return Student.objects.filter(pk__in=on_own_lists.values("student"))
 
 
 def open_sessions(at: datetime) -> list[ClassSession]:

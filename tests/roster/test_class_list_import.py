@@ -210,6 +210,20 @@ def test_charlie_may_take_alices_student_into_his_course_but_not_rename_them(
     assert on_the_list(chem) == {("S-1", "Eileen Collins")}
 
 
+def test_charlie_cannot_enrol_alices_student_by_guessing_an_id(
+    client: Client, charlie: User, chem: Course, eileen: Student
+) -> None:
+    client.force_login(charlie)
+    answer = client.post(
+        "/admin/roster/courseenrolment/add/",
+        {"course": chem.pk, "student": eileen.pk, "joined_on": "2026-03-02"},
+    )
+
+    assert "Select a valid choice" in answer.content.decode()
+    assert "Eileen" not in answer.content.decode()
+    assert not chem.enrolments.exists()
+
+
 def test_a_lecturer_exports_only_the_own_lists_and_no_formula(
     as_alice: Client, math: Course, chem: Course, eileen: Student, dmitri: Student
 ) -> None:
