@@ -1,8 +1,11 @@
+import logging
 from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
+
+logger = logging.getLogger(__name__)
 
 
 class AccountsConfig(AppConfig):
@@ -10,7 +13,11 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People who sign in")
 
     def ready(self) -> None:
+        from allauth.mfa import signals
+
         post_migrate.connect(_sync_roles, dispatch_uid="accounts.sync_roles")
+        signals.authenticator_added.connect(_showed_second_factor, dispatch_uid="accounts.shown")
+        signals.authentication_failed.connect(_log_wrong_code, dispatch_uid="accounts.wrong_code")
 
 
 def _sync_roles(**kwargs: Any) -> None:
@@ -18,3 +25,16 @@ def _sync_roles(**kwargs: Any) -> None:
     from accounts.roles import sync_roles
 
     sync_roles()
+
+
+def _showed_second_factor(**kwargs: Any) -> None:
+    """Setting it up took a code from it, so that this session is not asked for one again."""
+    from allauth.account.internal.flows.login import record_authentication
+
+    authenticator = kwargs["authenticator"]
+    if authenticator.type == authenticator.Type.TOTP:
+        record_authentication(kwargs["request"], kwargs["user"], "mfa", type=authenticator.type)
+
+
+def _log_wrong_code(**kwargs: Any) -> None:
+    logger.warning("wrong code of the second factor: account %s", kwargs["user"].pk)

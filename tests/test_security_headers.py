@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-PAGES = ["/", "/kiosk/", "/admin/login/"]
+PAGES = [
+    "/",
+    "/kiosk/",
+    "/admin/login/",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+]
 
 pytestmark = pytest.mark.django_db
 

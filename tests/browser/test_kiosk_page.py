@@ -169,7 +169,22 @@ def test_the_page_says_at_once_that_the_server_is_gone_and_comes_back_by_itself(
         expect(link).to_contain_text("Connected", timeout=CHECK_IN_MS)
 
 
-@pytest.mark.parametrize("path", ["/", "/kiosk/", "/admin/login/", "/no-such-page"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/kiosk/",
+        "/admin/login/",
+        "/no-such-page",
+        "/accounts/login/",
+        "/accounts/signup/",
+        "/accounts/password/reset/",
+        "/accounts/password/reset/done/",
+        "/accounts/password/reset/key/1-abc-def/",
+        "/accounts/confirm-email/",
+        "/accounts/confirm-email/no-such-key/",
+    ],
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_breaks_its_own_content_security_policy(
     server: LiveServer, browser: Browser, path: str, scheme: str, complaints: Complaints
