@@ -12,7 +12,6 @@ from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -20,6 +19,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 
+from accounts.keyring import keyring
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
@@ -79,17 +79,13 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     """Keeps the secrets of authenticator apps encrypted, as the templates are."""
 
     def encrypt(self, text: str) -> str:
-        return _fernet().encrypt(text.encode()).decode()
+        return keyring().encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _fernet().decrypt(encrypted_text.encode()).decode()
+        return keyring().decrypt(encrypted_text.encode()).decode()
 
     def get_totp_label(self, user: AbstractBaseUser) -> str:
         return user.get_username()
-
-
-def _fernet() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.TEMPLATE_KEYS])
 
 
 def _known(credentials: dict[str, Any]) -> str:

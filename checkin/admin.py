@@ -8,12 +8,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from checkin.models import Attendance, CheckinAttempt, Kiosk
 from checkin.services import issue_kiosk_token, revoke_kiosk
-from roster.models import ClassSession
 from roster.scoping import ReadOnlyAdmin
 
 
@@ -99,11 +97,13 @@ class AttendanceAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("session"), ordering="session__starts_at")
     def starts(self, attendance: Attendance) -> str:
-        return _in_zone_of(attendance.session, attendance.session.starts_at)
+        return attendance.session.clock(attendance.session.starts_at)
 
     @admin.display(description=_("arrived"), ordering="arrived_at")
     def arrived(self, attendance: Attendance) -> str:
-        return _in_zone_of(attendance.session, attendance.arrived_at)
+        if attendance.arrived_at is None:
+            return "–"
+        return attendance.session.clock(attendance.arrived_at)
 
 
 @admin.register(CheckinAttempt)
@@ -126,9 +126,3 @@ class CheckinAttemptAdmin(ReadOnlyAdmin):
         if attempt.similarity is None or attempt.threshold is None:
             return "–"
         return f"{attempt.similarity:.3f} / {attempt.threshold:.3f}"
-
-
-def _in_zone_of(session: ClassSession, moment: Any) -> str:
-    if moment is None:
-        return "–"
-    return f"{timezone.localtime(moment, session.course.zone):%Y-%m-%d %H:%M}"

@@ -7,29 +7,16 @@ another student does not open.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
+from accounts.keyring import keyring
 from recognition.engine.types import Embedding
 
 
 class TemplateUnreadableError(Exception):
     """A sealed vector that none of the keys opens, or that belongs to somebody else."""
-
-
-@functools.cache
-def _keyring(keys: tuple[str, ...]) -> MultiFernet:
-    try:
-        return MultiFernet([Fernet(key) for key in keys])
-    except ValueError as error:
-        raise ImproperlyConfigured(
-            "TEMPLATE_KEYS holds something that is no key. Expected one or more URL-safe base64 "
-            "keys of 32 bytes, separated by commas; `make setup` writes one to .env."
-        ) from error
 
 
 def _header(student_pk: int, model_id: str) -> bytes:
@@ -41,7 +28,7 @@ def seal_vector(vector: Embedding, *, student_pk: int, model_id: str) -> bytes:
     if not np.isfinite(vector).all():
         raise ValueError("the vector holds NaN or infinity; it cannot be a template")
     plain = _header(student_pk, model_id) + np.asarray(vector, dtype="<f4").tobytes()
-    return _keyring(tuple(settings.TEMPLATE_KEYS)).encrypt(plain)
+    return keyring().encrypt(plain)
 
 
 def open_vector(sealed: bytes, *, student_pk: int, model_id: str) -> Embedding:
@@ -51,7 +38,7 @@ def open_vector(sealed: bytes, *, student_pk: int, model_id: str) -> Embedding:
         TemplateUnreadableError: no key opens it, or it was sealed for somebody else.
     """
     try:
-        plain = _keyring(tuple(settings.TEMPLATE_KEYS)).decrypt(sealed)
+        plain = keyring().decrypt(sealed)
     except InvalidToken as error:
         raise TemplateUnreadableError(
             f"none of the {len(settings.TEMPLATE_KEYS)} TEMPLATE_KEYS opens the template of "

@@ -72,7 +72,7 @@ class ClassSessionAdmin(CourseScopedAdmin):
     def closed(self, session: ClassSession) -> str:
         if session.closed_at is None:
             return str(_("not closed by hand"))
-        return f"{timezone.localtime(session.closed_at, session.course.zone):%Y-%m-%d %H:%M}"
+        return session.clock(session.closed_at)
 
     @admin.display(description=_("open now"), boolean=True)
     def open_now(self, session: ClassSession) -> bool:

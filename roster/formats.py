@@ -12,11 +12,19 @@ DELIMITERS = ",;\t|"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-class AnyCSV(CSV):
-    """CSV in UTF-8 with or without a byte order mark, or else Windows-1252; any usual delimiter.
+class NoFormulas:
+    """On export a cell that a spreadsheet would run as a formula is made text by an apostrophe."""
 
-    On export a cell that a spreadsheet would run as a formula is made text by an apostrophe.
-    """
+    def _escape_formulae(self, dataset: tablib.Dataset) -> None:
+        for _row in range(len(dataset)):
+            cells = dataset.lpop()
+            dataset.append(
+                [f"'{cell}" if str(cell).startswith(FORMULA_STARTS) else cell for cell in cells]
+            )
+
+
+class AnyCSV(NoFormulas, CSV):
+    """CSV in UTF-8 with or without a byte order mark, or else Windows-1252; any usual delimiter."""
 
     def get_title(self) -> str:
         return "csv"
@@ -31,13 +39,9 @@ class AnyCSV(CSV):
         text = in_stream if isinstance(in_stream, str) else decoded(in_stream)
         return super().create_dataset(text, delimiter=delimiter_of(text), **kwargs)
 
-    def _escape_formulae(self, dataset: tablib.Dataset) -> None:
-        neutralise(dataset)
 
-
-class SafeXLSX(XLSX):
-    def _escape_formulae(self, dataset: tablib.Dataset) -> None:
-        neutralise(dataset)
+class SafeXLSX(NoFormulas, XLSX):
+    pass
 
 
 def decoded(content: bytes) -> str:
@@ -59,11 +63,3 @@ def delimiter_of(text: str) -> str:
         return csv.Sniffer().sniff(header, DELIMITERS).delimiter
     except csv.Error:
         return ","
-
-
-def neutralise(dataset: tablib.Dataset) -> None:
-    for _row in range(len(dataset)):
-        cells = dataset.lpop()
-        dataset.append(
-            [f"'{cell}" if str(cell).startswith(FORMULA_STARTS) else cell for cell in cells]
-        )

@@ -195,8 +195,11 @@ class ClassSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        starts_at = timezone.localtime(self.starts_at, self.course.zone)
-        return f"{self.course.code} {starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.course.code} {self.clock(self.starts_at)}"
+
+    def clock(self, moment: datetime) -> str:
+        """Day and time of a moment as the course's time zone tells them."""
+        return f"{timezone.localtime(moment, self.course.zone):%Y-%m-%d %H:%M}"
 
     @property
     def opens_at(self) -> datetime:

@@ -118,8 +118,7 @@ class ClassListResource(ModelResource):
             raise ValidationError(
                 {"student_id": _("This student number stands in the file more than once.")}
             )
-        known = self._students.get(number)
-        if known and number not in self._own_numbers and known.name != row["name"]:
+        if self._is_foreign(number) and self._students[number].name != row["name"]:
             raise ValidationError(
                 {
                     "name": _(
@@ -128,6 +127,10 @@ class ClassListResource(ModelResource):
                     )
                 }
             )
+
+    def _is_foreign(self, number: str) -> bool:
+        """On the roster, but in no course of this user: to be listed, not to be changed."""
+        return number in self._students and number not in self._own_numbers
 
     def get_instance(self, instance_loader: Any, row: dict[str, Any]) -> CourseEnrolment | None:
         return self._enrolments.get(row["student_id"])
@@ -140,8 +143,7 @@ class ClassListResource(ModelResource):
     def import_instance(
         self, instance: CourseEnrolment, row: dict[str, Any], **kwargs: Any
     ) -> None:
-        known = self._students.get(row["student_id"])
-        if known is None or row["student_id"] in self._own_numbers:
+        if not self._is_foreign(row["student_id"]):
             if not row["email"]:
                 row["email"] = instance.student.email
             super().import_instance(instance, row, **kwargs)
@@ -172,7 +174,8 @@ class ClassListResource(ModelResource):
         return super().skip_row(instance, original, row, import_validation_errors)
 
     def do_instance_save(self, instance: CourseEnrolment, is_create: bool) -> None:
-        instance.student.save()
+        if not self._is_foreign(instance.student.student_id):
+            instance.student.save()
         instance.student = instance.student  # takes over the key of a new student
         instance.save()
 
