@@ -21,7 +21,7 @@ demo: setup
 
 test: setup
 	@tests/support/install_chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
@@ -34,6 +34,7 @@ lint: setup
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps face_recognition==1.3.0
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks kiosks --kiosks 8 20 40
 
 # Pin what requirements*.in ask for, for every platform and Python version.
 lock: setup

@@ -12,17 +12,24 @@ from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib import messages
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
+from django.utils.translation import gettext as _
 
 from accounts.keyring import keyring
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
+
+# Ways to log in that show who it is as well as the password does.
+FRESH = ("password", "mfa", "socialaccount")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -42,15 +49,38 @@ class AccountAdapter(DefaultAccountAdapter):
             for stage in super().get_login_stages()
         ]
 
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """As in allauth, which does not know of addresses that an administrator entered."""
+        others = User.objects.exclude(pk=email_address.user_id)
+        if others.filter(email__iexact=email_address.email).exists():
+            self.add_message(
+                request,
+                messages.ERROR,
+                "account/messages/email_confirmation_failed.txt",
+                {"email": email_address.email},
+            )
+            return False
+        with transaction.atomic():
+            return super().confirm_email(request, email_address)
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Whoever has only just logged in is not asked for the password once more."""
         if not super().is_reauthentication_required(app=app, **kwargs):
             return False
         since_s = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
         return not any(
-            record["at"] > since_s and record["method"] in ("password", "mfa")
+            record["at"] > since_s and record["method"] in FRESH
             for record in get_authentication_records(self.request, self.request.user)
         )
+
+    def get_reauthentication_methods(
+        self, user: AbstractBaseUser | AnonymousUser
+    ) -> list[dict[str, Any]]:
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        for method in methods:
+            if method["id"] == "mfa_reauthenticate:webauthn":
+                method["description"] = _("Use your passkey")
+        return methods
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         try:
@@ -65,12 +95,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class VerifyOwnSignUp(EmailVerificationStage):
     def handle(self) -> tuple[HttpResponse | None, bool]:
-        """Ask those who signed up themselves, whose address is on record from then on.
+        """Ask those who signed up themselves, whose primary address is on record from then on.
 
         Nobody signed up an account without that record: an administrator made it, for
         somebody they know, and with an address they gave themselves or none.
         """
-        if self.login.user and not EmailAddress.objects.filter(user=self.login.user).exists():
+        if self.login.user and not EmailAddress.objects.get_primary(self.login.user):
             return None, True
         return super().handle()
 
@@ -86,6 +116,13 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def get_totp_label(self, user: AbstractBaseUser) -> str:
         return user.get_username()
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:
+        number = Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1
+        return _("Device %(number)s") % {"number": number}
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": settings.MFA_TOTP_ISSUER}
 
 
 def _known(credentials: dict[str, Any]) -> str:

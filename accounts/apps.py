@@ -14,10 +14,16 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from allauth.mfa import signals
+        from allauth.socialaccount import models as social
+        from django.contrib import admin
+        from post_office import models as mail
 
         post_migrate.connect(_sync_roles, dispatch_uid="accounts.sync_roles")
         signals.authenticator_added.connect(_showed_second_factor, dispatch_uid="accounts.shown")
         signals.authentication_failed.connect(_log_wrong_code, dispatch_uid="accounts.wrong_code")
+        # Mails hold links that open accounts; apps and tokens are secrets themselves.
+        admin.site.unregister([mail.Email, mail.Log, mail.EmailTemplate, mail.Attachment])
+        admin.site.unregister([social.SocialApp, social.SocialToken, social.SocialAccount])
 
 
 def _sync_roles(**kwargs: Any) -> None:
@@ -28,11 +34,11 @@ def _sync_roles(**kwargs: Any) -> None:
 
 
 def _showed_second_factor(**kwargs: Any) -> None:
-    """Setting it up took a code from it, so that this session is not asked for one again."""
+    """Setting it up took the thing itself, so that this session is not asked for it again."""
     from allauth.account.internal.flows.login import record_authentication
 
     authenticator = kwargs["authenticator"]
-    if authenticator.type == authenticator.Type.TOTP:
+    if authenticator.type != authenticator.Type.RECOVERY_CODES:
         record_authentication(kwargs["request"], kwargs["user"], "mfa", type=authenticator.type)
 
 

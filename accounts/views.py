@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import logging
 
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from accounts.selectors import has_second_factor
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def me(request: HttpRequest) -> HttpResponse:
     context = {
         # Set by an app that this one does not know.
         "student": getattr(request.user, "student", None),
-        "has_second_factor": is_mfa_enabled(request.user, [Authenticator.Type.TOTP]),
+        "has_second_factor": has_second_factor(request.user),
     }
     return render(request, "accounts/me.html", context)
 

@@ -7,6 +7,7 @@ A file `.env` beside manage.py is read first, if it is there; real variables win
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,27 @@ def at_least(name: str, default: int, minimum: int) -> int:
     return int(value)
 
 
+def one_of(name: str, default: str, values: Sequence[str]) -> str:
+    """An environment variable that is one of a few words."""
+    value = env.str(name, default)
+    if value not in values:
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={value}, use one of {', '.join(values)}."
+        )
+    return value
+
+
+def together(*names: str) -> list[str]:
+    """Environment variables that belong together: all are set, or none, which gives no values."""
+    values = [env.str(name, "") for name in names]
+    missing = [name for name, value in zip(names, values, strict=True) if not value]
+    if missing and any(values):
+        raise ImproperlyConfigured(
+            f"Not set: {', '.join(missing)}. Set all of {', '.join(names)}, or none of them."
+        )
+    return [] if missing else values
+
+
 # Secrets and hosts
 
 DEBUG = flag("DEBUG", default=False)
@@ -69,7 +91,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "attendance_site.apps.DeskConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -82,7 +104,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "accounts",
+    "post_office",
     "roster",
     "recognition",
     "checkin",
@@ -101,6 +125,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.second_factor_for_staff",
+    "accounts.middleware.leave_by_link",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -139,6 +164,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
             "PRAGMA journal_mode=WAL;"
             "PRAGMA synchronous=NORMAL;"
             "PRAGMA foreign_keys=ON;"
+            # What is deleted of a face is overwritten too.
+            "PRAGMA secure_delete=ON;"
             "PRAGMA busy_timeout=20000;"
         ),
     }
@@ -209,12 +236,16 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.forms.AskForResetForm",
     "reset_password_from_key": "accounts.forms.NewPasswordForm",
     "change_password": "accounts.forms.PasswordChangeForm",
+    "set_password": "accounts.forms.FirstPasswordForm",
+    "add_email": "accounts.forms.NewEmailForm",
 }
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Rollcall] "
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "http" if DEBUG else "https"
 ACCOUNT_RATE_LIMITS = {
@@ -225,11 +256,67 @@ ACCOUNT_RATE_LIMITS = {
     "signup": "120/m/ip",
     "reset_password": "60/m/ip,5/h/key",
     "reset_password_from_key": "60/m/ip",
+    # Ours, see accounts.limits
+    "roster_claim": "10/h/user",
+    "face_photo": "60/10m/user",
+    "own_data": "10/h/user",
+    # Of one kiosk: pictures of a pass, and passes that did not open the record of a number.
+    "look_up_frame": "600/m/key",
+    "look_up_wrong": "5/10m/key",
+    "entry_pass": "5/h/user",
 }
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "add_webauthn": "accounts.forms.AddPasskeyForm",
+    "edit_webauthn": "accounts.forms.RenamePasskeyForm",
+}
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+MFA_RATE_LIMITS = {"webauthn_login": "300/m/ip"}
 MFA_TOTP_ISSUER = "Rollcall"
 MFA_TOTP_TOLERANCE = 1  # telephones whose clocks are half a minute off
+# Nobody logs in before the address is confirmed, and a new one that waits for it is no obstacle.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 STAFF_SECOND_FACTOR = not DEBUG
+
+# Sign-in through other accounts, off until it is configured
+
+SOCIALACCOUNT_ADAPTER = "accounts.providers.ProviderAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "accounts.forms.ProviderSignUpForm"}
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+
+
+def _offer(provider: str, app: dict[str, str], **options: str) -> None:
+    with_pkce = {**app, "settings": {"oauth_pkce_enabled": True, **options}}
+    SOCIALACCOUNT_PROVIDERS[provider] = {"APPS": [with_pkce]}
+    INSTALLED_APPS.append(f"allauth.socialaccount.providers.{provider}")
+
+
+if _oidc := together("OIDC_SERVER_URL", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
+    if not DEBUG and not _oidc[0].startswith("https://"):
+        raise ImproperlyConfigured(
+            f"Unexpected value OIDC_SERVER_URL={_oidc[0]}, use an address with https://."
+        )
+    _offer(
+        "openid_connect",
+        {
+            "provider_id": "university",
+            "name": env.str("OIDC_NAME", "University account"),
+            "client_id": _oidc[1],
+            "secret": _oidc[2],
+        },
+        server_url=_oidc[0].rstrip("/"),
+    )
+if _google := together("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"):
+    _offer("google", {"client_id": _google[0], "secret": _google[1]})
+if _microsoft := together("MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_TENANT"):
+    _offer(
+        "microsoft",
+        {"client_id": _microsoft[0], "secret": _microsoft[1]},
+        tenant=_microsoft[2],
+    )
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en")
 LANGUAGES = [("en", _("English"))]
@@ -237,8 +324,31 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_TZ = True
 
-vars().update(env.dj_email_url("EMAIL_URL", "console:"))
+# Mail is queued in the database and sent by a thread, see accounts.mail
+
+_mail: dict[str, Any] = env.dj_email_url("EMAIL_URL", "console:")
+if "EMAIL_BACKEND" not in _mail:
+    raise ImproperlyConfigured(
+        "Unexpected value of EMAIL_URL, use for example submission://user:password@host:587 "
+        "(with STARTTLS), smtp://user:password@host:465?ssl=True, or console:."
+    )
+MAIL_TRANSPORT: str = _mail.pop("EMAIL_BACKEND")
+vars().update(_mail)
+EMAIL_BACKEND = "accounts.mail.QueueBackend"
+EMAIL_TIMEOUT = _mail["EMAIL_TIMEOUT"] or 30
+MAIL_RETRY_SECONDS = at_least("MAIL_RETRY_SECONDS", 60, 1)
+MAIL_RETENTION_DAYS = at_least("MAIL_RETENTION_DAYS", 7, 1)
+# When daily notices of entry are sent, on the clocks of the course.
+NOTICE_DIGEST_HOUR = at_least("NOTICE_DIGEST_HOUR", 18, 0)
+if NOTICE_DIGEST_HOUR > 23:
+    raise ImproperlyConfigured(
+        f"Unexpected value NOTICE_DIGEST_HOUR={NOTICE_DIGEST_HOUR}, use an hour from 0 to 23."
+    )
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "rollcall@localhost")
+# Where links in mails lead that no page of ours asked for.
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", "http://localhost:8000" if DEBUG else f"https://{(ALLOWED_HOSTS or [''])[0]}"
+).rstrip("/")
 
 # Security
 
@@ -269,11 +379,18 @@ if flag("BEHIND_PROXY", default=False):
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # every face of the class photos that wait is one
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "recognition.uploads.NamelessFileUploadHandler",
+]
 
 # Rosters by file
 
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+# A workbook cannot hold control characters, and would not be made at all.
+IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 IMPORT_EXPORT_SKIP_ADMIN_EXPORT_UI = True
@@ -282,16 +399,39 @@ IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.CacheStorage"
 
 # Recognition
 
+# Names of models, which recognition.checks looks at: see docs/models.md.
+RECOGNITION_DETECTOR = env.str("RECOGNITION_DETECTOR", "hog")
+RECOGNITION_LANDMARKER = env.str("RECOGNITION_LANDMARKER", "dlib68")
 RECOGNITION_MODEL = env.str("RECOGNITION_MODEL", "dlib-resnet-v1")
+# Whose templates are searched as long as a student has none of RECOGNITION_MODEL.
+RECOGNITION_PREVIOUS_MODEL = env.str("RECOGNITION_PREVIOUS_MODEL", "")
+ANTI_SPOOFING = one_of("ANTI_SPOOFING", "off", ("off", "advisory", "required"))
 RECOGNITION_WORKERS = at_least("RECOGNITION_WORKERS", os.cpu_count() or 1, 1)
 MODEL_CACHE_DIR = DATA_DIR / "models"
-CONSENT_POLICY_VERSION = env.str("CONSENT_POLICY_VERSION", "2026-11")
+# Templates learn from check-ins. Who agreed before that was so is not concerned: the text says it,
+# so the version does too.
+TEMPLATE_UPDATES = env.bool("TEMPLATE_UPDATES", False)
+CONSENT_POLICY_VERSION = env.str("CONSENT_POLICY_VERSION", "2026-11") + (
+    "+updates" if TEMPLATE_UPDATES else ""
+)
+
+# Passes, see checkin.passes.services
+
+ENTRY_PASS_DAYS = at_least("ENTRY_PASS_DAYS", 8, 1)
 
 # Retention, see checkin.retention
 
 ATTEMPT_RETENTION_DAYS = at_least("ATTEMPT_RETENTION_DAYS", 90, 1)
 TEMPLATE_RETENTION_DAYS = at_least("TEMPLATE_RETENTION_DAYS", 30, 1)
+DRAFT_RETENTION_DAYS = at_least("DRAFT_RETENTION_DAYS", 14, 1)
+REGISTRATION_RETENTION_DAYS = at_least("REGISTRATION_RETENTION_DAYS", 60, 1)
+SIGN_UP_RETENTION_DAYS = at_least("SIGN_UP_RETENTION_DAYS", 30, 1)
+PASS_RETENTION_DAYS = at_least("PASS_RETENTION_DAYS", 30, 1)
+CLASS_PHOTO_RETENTION_DAYS = at_least("CLASS_PHOTO_RETENTION_DAYS", 2, 1)
+ALERT_RETENTION_DAYS = at_least("ALERT_RETENTION_DAYS", 7, 1)
+PHOTO_IMPORT_RETENTION_DAYS = at_least("PHOTO_IMPORT_RETENTION_DAYS", 7, 1)
 RECORD_RETENTION_DAYS = at_least("RECORD_RETENTION_DAYS", 1826, 1)
+EXPORT_RETENTION_DAYS = at_least("EXPORT_RETENTION_DAYS", 7, 1)
 
 # Logs carry ids, never names, numbers of students or pictures.
 
@@ -304,6 +444,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
+        # It writes addresses; accounts.mail_delivery says what is wrong with a mail.
+        "post_office": {"handlers": ["console"], "level": "CRITICAL", "propagate": False},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
     },

@@ -4,9 +4,14 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
-from django.views.generic import RedirectView, TemplateView
+from django.views.generic import RedirectView
 
 from accounts.views import me
+from attendance_site import web_app
+from attendance_site.views import get_app, home
+from checkin.history_views import own_attendance
+from checkin.notices.views import own_notices
+from checkin.own_device.views import own_check_in, own_check_ins
 
 admin.site.site_title = _("Rollcall")
 admin.site.index_title = _("Lecturer’s desk")
@@ -16,10 +21,23 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 handler429 = "accounts.views.too_many_requests"
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("", home, name="home"),
+    path("app/", get_app, name="get_app"),
+    path("app.webmanifest", web_app.app_manifest, name="app-manifest"),
+    path("kiosk.webmanifest", web_app.kiosk_manifest, name="kiosk-manifest"),
+    path("sw.js", web_app.service_worker, name="service-worker"),
+    path("offline/", web_app.offline, name="offline"),
+    path("offline/kiosk/", web_app.offline_kiosk, name="offline-kiosk"),
     path("me/", me, name="me"),
-    # The library has a page to change the e-mail address; ours do not offer that yet.
-    path("accounts/email/", RedirectView.as_view(pattern_name="me")),
+    path("me/data/", include("checkin.people.own_data_urls")),
+    path("me/attendance/", own_attendance, name="own_attendance"),
+    path("me/attendance/", include("checkin.appeals.urls")),
+    path("me/check-in/", own_check_ins, name="own_check_ins"),
+    path("me/check-in/<int:session_pk>/", own_check_in, name="own_check_in"),
+    path("me/notices/", own_notices, name="own_notices"),
+    path("me/pass/", include("checkin.passes.urls")),
+    path("me/", include("roster.urls")),
+    path("face/", include("recognition.urls")),
     path("accounts/", include("allauth.urls")),
     path("kiosk/", include("checkin.urls")),
     path(

@@ -10,8 +10,20 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.lookups import OfferedLookupsOnly
+from checkin.alerts.admin import AlertAdmin as AlertAdmin  # registers itself
+from checkin.appeals.admin import AppealAdmin as AppealAdmin  # registers itself
+from checkin.class_photo.admin import ClassPhotoAdmin as ClassPhotoAdmin  # registers itself
+from checkin.live.admin import LivePages
 from checkin.models import Attendance, CheckinAttempt, Kiosk
+from checkin.people.admin import PersonAdmin as PersonAdmin  # registers itself
+from checkin.reports.admin import ReportAdmin as ReportAdmin  # registers itself
+from checkin.reports.failing_admin import (
+    FailingRecognitionAdmin as FailingRecognitionAdmin,  # registers itself
+)
 from checkin.services import issue_kiosk_token, revoke_kiosk
+from checkin.sessions.admin import SessionAdmin as SessionAdmin  # registers itself
+from checkin.sessions.filter import SessionFilter
 from roster.scoping import ReadOnlyAdmin
 
 
@@ -30,7 +42,7 @@ class KioskForm(ModelForm):
 
 
 @admin.register(Kiosk)
-class KioskAdmin(admin.ModelAdmin):
+class KioskAdmin(OfferedLookupsOnly, admin.ModelAdmin):
     form = KioskForm
     list_display = ["name", "room", "last_seen_at", "active"]
     list_filter = ["room", ("revoked_at", admin.EmptyFieldListFilter)]
@@ -78,10 +90,11 @@ class KioskAdmin(admin.ModelAdmin):
 
 
 @admin.register(Attendance)
-class AttendanceAdmin(ReadOnlyAdmin):
+class AttendanceAdmin(LivePages):
     course_path = "session__course"
     list_display = ["student", "course", "starts", "status", "arrived", "method", "kiosk"]
     list_filter = [
+        SessionFilter,
         ("session__course", admin.RelatedOnlyFieldListFilter),
         "status",
         "method",
@@ -111,6 +124,7 @@ class CheckinAttemptAdmin(ReadOnlyAdmin):
     course_path = "session__course"
     list_display = ["at", "outcome", "reason", "student", "session", "kiosk", "figures"]
     list_filter = [
+        SessionFilter,
         "outcome",
         "reason",
         ("kiosk", admin.RelatedOnlyFieldListFilter),

@@ -3,127 +3,129 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
-from autobahn.exception import Disconnected
-from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http import parse_cookie
-from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from checkin.kiosk import Verdict, current_sessions, seen, verdict_on
-from checkin.models import Kiosk
+from checkin.appeals.not_me import NotMeRefusedError
+from checkin.frames import (
+    CLOSE_FORBIDDEN,
+    CLOSE_REPLACED,
+    CLOSE_UNKNOWN,
+    FRAME_LIMITS,
+    Frame,
+    FrameConsumer,
+    face_as_shares,
+    header,
+    in_database,
+    origin_allowed,
+)
+from checkin.kiosk import (
+    FOR_GOOD,
+    Claim,
+    Concern,
+    OnceMore,
+    RefusedCodes,
+    Verdict,
+    WrongCode,
+    current_sessions,
+    give_claim_up,
+    not_me,
+    raise_concern,
+    seen,
+    takes_passes,
+    verdict_on,
+    verdict_on_claim,
+    verdict_on_pass,
+)
+from checkin.live.events import announce
+from checkin.liveness import asked_in, level_for
+from checkin.models import CheckinAttempt, Kiosk
+from checkin.passes.services import PassRefusal
 from checkin.selectors import kiosk_with_token
-from checkin.texts import HINT_TEXTS, NO_SESSION
+from checkin.texts import HINT_TEXTS, NO_SESSION, NOT_ME_TOO_LATE, UNDONE_TEXT, UNDONE_TITLE
 from checkin.views import KIOSK_COOKIE
-from recognition.engine.dialogue import CheckInDialogue, Phase, Step
-from recognition.engine.images import MAX_FRAME_BYTES, MAX_FRAME_PIXELS
-from recognition.engine.pool import WorkerLostError
-from recognition.engine.types import EngineError, FrameAnalysis
-from recognition.workers import worker_pool
+from recognition.engine.dialogue import AntiSpoofing, CheckInDialogue, PassEnd, Phase, Step
+from recognition.engine.types import FrameAnalysis
 from roster.models import ClassSession
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL = 1
-HEADER_BYTES = 12
 
 #: How often an open connection looks whether its kiosk is revoked and which sessions are open.
 RECHECK_S = 2.0
-#: A client that sends more than this for so many seconds on end is cut off.
-MAX_MESSAGES_PER_S = 120
-PATIENCE_S = 3
 
-#: No kiosk gets more than this many frames a second of the workers' time.
-MAX_FRAMES_PER_S = 20
+#: How long after the verdict somebody may say "not me".
+NOT_ME_S = 10.0
 
-CLOSE_UNKNOWN = 4401
-CLOSE_FORBIDDEN = 4403
-CLOSE_TOO_FAST = 4408
-CLOSE_REPLACED = 4409
+#: How long the screen says what is wrong with a code.
+WRONG_CODE_S = 2.5
 
-# Any thread of the pool will do: kiosks need not wait for each other's queries.
-in_database = partial(database_sync_to_async, thread_sensitive=False)
+#: How long a closing connection waits for what is still to be told to others.
+LAST_WORDS_S = 8.0
+
+#: Work that outlives the answer, and if need be the connection. Kept here: the loop holds its tasks
+#: by weak references only.
+_AFTERWARDS: set[asyncio.Task[None]] = set()
+
+#: Once one of these is reached, the next person is being served.
+SERVING = (Phase.CHALLENGE, Phase.MATCHING, Phase.PASS)
+
+
+@dataclass(slots=True)
+class _Claimed:
+    """A claim that waits for its pass, the picture of its face, and the codes that were wrong."""
+
+    claim: Claim
+    picture: bytes
+    refused: RefusedCodes = field(default_factory=RefusedCodes)
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One binary message, taken apart. ``arrived_s`` is the server's monotonic clock."""
-
-    seq: int
-    captured: int
-    jpeg: bytes
-    arrived_s: float
-
-    @classmethod
-    def parse(cls, message: bytes, arrived_s: float) -> Frame:
-        if len(message) <= HEADER_BYTES:
-            raise EngineError(
-                "frame_too_short",
-                f"The frame has {len(message)} bytes, expected {HEADER_BYTES} bytes of header "
-                "and a JPEG picture.",
-            )
-        return cls(
-            seq=int.from_bytes(message[:4]),
-            captured=int.from_bytes(message[4:HEADER_BYTES]),
-            jpeg=message[HEADER_BYTES:],
-            arrived_s=arrived_s,
-        )
+class _Disownable:
+    attempt: CheckinAttempt
+    until_s: float
 
 
-class MessageRate:
-    """Counts messages by the second and tells when a client has been too fast for too long."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._count = 0
-        self._too_fast_s = 0
-
-    def exceeded(self, now_s: float) -> bool:
-        if int(now_s) != self._second:
-            self._too_fast_s = self._too_fast_s + 1 if self._count > MAX_MESSAGES_PER_S else 0
-            self._second, self._count = int(now_s), 0
-        self._count += 1
-        return self._too_fast_s >= PATIENCE_S
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    sentence: str
+    until_s: float
 
 
-class KioskConsumer(AsyncWebsocketConsumer):
-    """One kiosk's connection.
-
-    Messages are taken in at once and never wait: the newest frame lies in one place until the
-    serving task is free, and a newer one replaces it.
-    """
+class KioskConsumer(FrameConsumer):
+    """One kiosk's connection."""
 
     kiosk: Kiosk
 
     async def connect(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-        self._closed = False
-        self._rate = MessageRate()
-        self._waiting: Frame | None = None
-        self._arrival = asyncio.Event()
-        self._skipped = 0
+        self._claimed: _Claimed | None = None
+        self._refused_codes = RefusedCodes()
+        self._disownable: _Disownable | None = None
+        self._correction: _Correction | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._sessions: list[ClassSession] = []
         self._sessions_shown: list[dict[str, Any]] | None = None
-        self._dialogue = CheckInDialogue(draw=secrets.SystemRandom().random)
+        self._dialogue = CheckInDialogue(
+            draw=secrets.SystemRandom().random,
+            anti_spoofing=AntiSpoofing(settings.ANTI_SPOOFING),
+        )
         await self.accept()
         if not origin_allowed(self.scope):
-            await self._close("origin_refused", _("This page may not use kiosks."), CLOSE_FORBIDDEN)
+            await self.end("origin_refused", _("This page may not use kiosks."), CLOSE_FORBIDDEN)
             return
         token = token_of(self.scope)
         kiosk = await in_database(kiosk_with_token)(token)
         if kiosk is None:
-            await self._close(
+            await self.end(
                 "kiosk_unknown",
                 _("No kiosk has this token. Pair this device with the code of a kiosk."),
                 CLOSE_UNKNOWN,
@@ -132,134 +134,126 @@ class KioskConsumer(AsyncWebsocketConsumer):
         if kiosk.revoked_at is not None:
             await self._close_revoked()
             return
-        self.kiosk = kiosk
+        self.kiosk, self.whose = kiosk, f"kiosk {kiosk.pk}"
         await self._replace_older_connection()
-        await self._send(
+        await self.tell(
             type="welcome",
             protocol=PROTOCOL,
             kiosk=kiosk.name,
-            frame={
-                "max_bytes": MAX_FRAME_BYTES,
-                "max_pixels": MAX_FRAME_PIXELS,
-                "width": 640,
-                "height": 480,
-                "quality": 0.85,
-                "max_fps": 12,
-            },
+            frame=FRAME_LIMITS,
         )
         await self._recheck()
-        self._tasks = [
-            asyncio.create_task(self._serve_frames()),
+        self.tasks = [
+            asyncio.create_task(self.serve_frames()),
             asyncio.create_task(self._keep_rechecking()),
         ]
 
     async def disconnect(self, code: int) -> None:
-        for task in self._tasks:
-            task.cancel()
+        await super().disconnect(code)
         if hasattr(self, "kiosk"):
             await self.channel_layer.group_discard(self._group, self.channel_name)
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        now_s = time.monotonic()
-        if self._closed:
-            return
-        if self._rate.exceeded(now_s):
-            await self._close(
-                "too_fast",
-                _("More than %(most)d messages a second arrived. Send one frame per answer.")
-                % {"most": MAX_MESSAGES_PER_S},
-                CLOSE_TOO_FAST,
-            )
-        elif bytes_data is not None:
-            await self._take_frame(bytes_data, now_s)
-        else:
-            await self._take_text(text_data or "")
-
-    async def _take_frame(self, message: bytes, now_s: float) -> None:
-        try:
-            frame = Frame.parse(message, now_s)
-        except EngineError as error:
-            # A header alone still names its frame, and the client waits for the answer to it.
-            seq = int.from_bytes(message[:4]) if len(message) == HEADER_BYTES else None
-            await self._send(type="error", seq=seq, code=error.code, message=str(error))
-            return
-        if self._waiting is not None:
-            self._skipped += 1
-        self._waiting = frame
-        self._arrival.set()
-
-    async def _take_text(self, text: str) -> None:
-        try:
-            message = json.loads(text)
-        except (ValueError, RecursionError):
-            await self._send(
-                type="error",
-                seq=None,
-                code="not_json",
-                message=_("The text message is not JSON. Send frames as binary messages."),
-            )
-            return
-        if message == {"type": "ping"}:
-            await self._send(type="pong")
-        else:
-            await self._send(
-                type="error",
-                seq=None,
-                code="unknown_message",
-                message=_('This message is not known. Expected {"type": "ping"} or a frame.'),
-            )
+        if self._telling:
+            # It ends by itself, also where this wait is cut short.
+            await asyncio.wait(self._telling, timeout=LAST_WORDS_S)
 
     # Frames
 
-    async def _serve_frames(self) -> None:
-        while True:
-            await self._arrival.wait()
-            self._arrival.clear()
-            frame, self._waiting = self._waiting, None
-            if frame is None:
-                continue
-            taken_s = time.monotonic()
-            try:
-                await self._answer(frame)
-            except EngineError as error:
-                await self._send_error(frame, error.code, str(error))
-            except WorkerLostError:
-                logger.warning("kiosk %s lost a frame with its worker", self.kiosk.pk)
-                await self._send_error(frame, "worker_lost", _("One moment, please try again."))
-            except Exception:
-                logger.exception("kiosk %s: a frame could not be answered", self.kiosk.pk)
-                await self._send_error(frame, "error", _("Something went wrong. Please try again."))
-            await asyncio.sleep(taken_s + 1 / MAX_FRAMES_PER_S - time.monotonic())
-
-    async def _answer(self, frame: Frame) -> None:
+    async def answer(self, frame: Frame) -> None:
         if not self._sessions:
-            await self._send_state(frame, phase="idle", hint="wait", message=str(NO_SESSION))
+            await self.tell_state(frame, phase="idle", hint="wait", message=str(NO_SESSION))
             return
         if self._dialogue.showing_verdict(frame.arrived_s * 1000):
-            await self._send_state(frame, phase=Phase.VERDICT, hint="wait", message="")
+            await self.tell_state(frame, phase=Phase.VERDICT, hint="wait", message="")
             return
-        analysis = await asyncio.wrap_future(
-            worker_pool().analyse_frame(frame.jpeg, self._dialogue.request())
-        )
+        analysis = await self.analyse(frame, self._dialogue.request())
         step = self._dialogue.step(analysis, frame.arrived_s * 1000)
+        if step.phase in SERVING:
+            self._disownable = None
         if step.probe is not None or step.refusal is not None:
-            verdict = await in_database(verdict_on)(
-                self.kiosk, self._sessions, step, timezone.now()
-            )
-            await self._conclude(frame, verdict)
+            await self._decide(frame, step, analysis)
+        elif step.ended is not None:
+            await self._give_up(frame, step, analysis)
+        elif step.code is not None:
+            await self._take_code(frame, step, analysis)
         else:
-            await self._send_state(
-                frame,
-                phase=step.phase,
-                hint=step.hint,
-                message=str(HINT_TEXTS[step.hint]),
-                progress=step.progress,
-                face=_as_shares(step, analysis),
-            )
+            await self._tell_step(frame, step, analysis)
 
-    async def _conclude(self, frame: Frame, verdict: Verdict) -> None:
-        self._dialogue.conclude(time.monotonic() * 1000)
-        await self._send(
+    async def take_message(self, message: Any) -> bool:
+        if message != {"type": "not_me"}:
+            return False
+        await self._undo()
+        return True
+
+    async def _decide(self, frame: Frame, step: Step, analysis: FrameAnalysis) -> None:
+        decided = await in_database(verdict_on)(
+            self.kiosk,
+            self._sessions,
+            step,
+            timezone.now(),
+            may_look_again=self._dialogue.may_look_again,
+        )
+        if isinstance(decided, Verdict):
+            await self._conclude(frame, decided, frame.jpeg)
+            return
+        if isinstance(decided, OnceMore):
+            step = self._dialogue.look_again(time.monotonic() * 1000)
+            await self._tell_step(frame, step, analysis)
+            return
+        self._claimed, self._correction = _Claimed(decided, frame.jpeg), None
+        step = self._dialogue.ask_for_pass(time.monotonic() * 1000)
+        await self._tell_step(frame, step, analysis)
+
+    async def _take_code(self, frame: Frame, step: Step, analysis: FrameAnalysis) -> None:
+        """A code has come before the camera: of who was recognised, or of anybody."""
+        assert step.code is not None  # noqa: S101 -- for the type checker
+        claimed = self._claimed if step.phase is Phase.PASS else None
+        refused = claimed.refused if claimed else self._refused_codes
+        known = refused.get(step.code, frame.arrived_s)
+        decided = known or await self._try_code(claimed, step.code)
+        if isinstance(decided, Verdict):
+            # Of who was recognised the face is the evidence, and a code may hide it by now.
+            await self._conclude(frame, decided, claimed.picture if claimed else frame.jpeg)
+            return
+        if claimed or decided.refusal in FOR_GOOD:
+            refused.add(step.code, decided, frame.arrived_s)
+        # A code on the wall is not worth a second word.
+        if claimed or known is None or decided.refusal is not PassRefusal.FOREIGN:
+            self._correction = _Correction(decided.sentence, frame.arrived_s + WRONG_CODE_S)
+        await self._tell_step(frame, step, analysis)
+        if known is None:
+            await self._announce()
+
+    async def _try_code(self, claimed: _Claimed | None, code: str) -> Verdict | WrongCode:
+        now = timezone.now()
+        if claimed is None:
+            return await in_database(verdict_on_pass)(self.kiosk, self._sessions, code, now)
+        return await in_database(verdict_on_claim)(
+            self.kiosk, self._sessions, claimed.claim, code, now
+        )
+
+    async def _give_up(self, frame: Frame, step: Step, analysis: FrameAnalysis) -> None:
+        """No pass came. Somebody else who stands there now is served without further ado."""
+        assert step.ended is not None  # noqa: S101 -- for the type checker
+        claimed, self._claimed = self._claimed, None
+        if claimed is None:
+            await self._tell_step(frame, step, analysis)
+            return
+        verdict = await in_database(give_claim_up)(
+            self.kiosk, self._sessions, claimed.claim, step.ended, timezone.now()
+        )
+        if step.ended is PassEnd.TIMEOUT:
+            await self._conclude(frame, verdict, claimed.picture)
+        else:
+            await self._tell_step(frame, step, analysis)
+            await self._announce()
+
+    async def _conclude(self, frame: Frame, verdict: Verdict, picture: bytes) -> None:
+        now_s = time.monotonic()
+        self._dialogue.conclude(now_s * 1000)
+        self._claimed = self._correction = self._disownable = None
+        if verdict.disownable is not None:
+            self._disownable = _Disownable(verdict.disownable, now_s + NOT_ME_S)
+        await self.tell(
             type="verdict",
             seq=frame.seq,
             captured=frame.captured,
@@ -270,8 +264,75 @@ class KioskConsumer(AsyncWebsocketConsumer):
             message=verdict.message,
             tone=verdict.tone,
             show_ms=self._dialogue.policy.show_ms,
+            not_me_ms=round(NOT_ME_S * 1000) if self._disownable else None,
         )
+        if verdict.concern is not None:
+            self._tell_others(verdict.concern, picture)
+        await self._announce()
         await self._recheck()
+
+    async def _undo(self) -> None:
+        """Undo the last verdict, which this connection remembers: the client names none."""
+        disownable, self._disownable = self._disownable, None
+        if disownable is None or time.monotonic() > disownable.until_s:
+            await self._tell_not_undone(str(NOT_ME_TOO_LATE))
+            return
+        try:
+            await in_database(not_me)(disownable.attempt, timezone.now())
+        except NotMeRefusedError as refusal:
+            await self._tell_not_undone(str(refusal))
+            return
+        except Exception:
+            logger.exception("%s: a check-in could not be undone", self.whose)
+            await self._tell_not_undone(_("Not undone. Talk to your lecturer."))
+            return
+        await self.tell(
+            type="undone",
+            title=str(UNDONE_TITLE),
+            message=str(UNDONE_TEXT),
+            tone="notice",
+            show_ms=self._dialogue.policy.show_ms,
+        )
+        await self._announce()
+        await self._recheck()
+
+    async def _tell_not_undone(self, message: str) -> None:
+        await self.tell(type="error", seq=None, code="not_undone", message=message)
+
+    # What others hear of it
+
+    def _tell_others(self, concern: Concern, picture: bytes) -> None:
+        """Off the way of the answers: cutting and sealing a picture takes its time."""
+        task = asyncio.create_task(self._raise(concern, picture))
+        for kept in (_AFTERWARDS, self._telling):
+            kept.add(task)
+            task.add_done_callback(kept.discard)
+
+    async def _raise(self, concern: Concern, picture: bytes) -> None:
+        try:
+            await in_database(raise_concern)(concern, self.kiosk, picture, timezone.now())
+        except Exception:
+            logger.exception("%s: nobody was told of attempt %s", self.whose, concern.attempt.pk)
+
+    async def _announce(self) -> None:
+        await announce(session.pk for session in self._sessions)
+
+    # What the screen says
+
+    async def _tell_step(self, frame: Frame, step: Step, analysis: FrameAnalysis) -> None:
+        hint: str = step.hint
+        message = str(HINT_TEXTS[step.hint])
+        if self._correction and frame.arrived_s < self._correction.until_s:
+            hint, message = "wrong_pass", self._correction.sentence
+        await self.tell_state(
+            frame,
+            phase=step.phase,
+            hint=hint,
+            message=message,
+            progress=step.progress,
+            asked=asked_in(step),
+            face=face_as_shares(step, analysis),
+        )
 
     # The kiosk and its sessions
 
@@ -285,12 +346,10 @@ class KioskConsumer(AsyncWebsocketConsumer):
 
     async def kiosk_replaced(self, event: dict[str, Any]) -> None:
         """Another connection has come with this kiosk's token: only the newest is served."""
-        await self._close(
-            "replaced", _("This kiosk is now open on another screen."), CLOSE_REPLACED
-        )
+        await self.end("replaced", _("This kiosk is now open on another screen."), CLOSE_REPLACED)
 
     async def _keep_rechecking(self) -> None:
-        while not self._closed:
+        while not self.closed:
             await asyncio.sleep(RECHECK_S)
             try:
                 await self._recheck()
@@ -303,84 +362,23 @@ class KioskConsumer(AsyncWebsocketConsumer):
             await self._close_revoked()
             return
         self._sessions, shown = await in_database(current_sessions)(self.kiosk, now)
+        self._dialogue.takes_passes = takes_passes(self._sessions)
+        self._dialogue.liveness = level_for(self._sessions)
         if shown != self._sessions_shown:
             self._sessions_shown = shown
-            await self._send(type="sessions", sessions=shown)
-
-    # Sending
-
-    async def _send(self, **message: Any) -> None:
-        # Who has left misses nothing; `disconnect` follows.
-        with suppress(Disconnected):
-            await self.send(text_data=json.dumps(message, ensure_ascii=False))
-
-    async def _send_state(self, frame: Frame, **state: Any) -> None:
-        skipped, self._skipped = self._skipped, 0
-        await self._send(
-            type="state",
-            seq=frame.seq,
-            captured=frame.captured,
-            **{"progress": 0.0, "face": None} | state,
-            skipped=skipped,
-            age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
-        )
-
-    async def _send_error(self, frame: Frame, code: str, message: str) -> None:
-        await self._send(type="error", seq=frame.seq, code=code, message=message)
+            await self.tell(type="sessions", sessions=shown)
 
     async def _close_revoked(self) -> None:
-        await self._close(
+        await self.end(
             "kiosk_revoked",
             _("This kiosk was revoked. Ask an administrator for a new code."),
             CLOSE_FORBIDDEN,
         )
 
-    async def _close(self, code: str, message: str, close_code: int) -> None:
-        self._closed = True
-        for task in self._tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
-        await self._send(type="error", seq=None, code=code, message=message)
-        await self.close(code=close_code)
-
-
-def _header(scope: dict[str, Any], name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
-
 
 def token_of(scope: dict[str, Any]) -> str:
     """The kiosk's token, from the header (programs) or the cookie (browsers)."""
-    scheme, _space, token = _header(scope, b"authorization").partition(" ")
+    scheme, _space, token = header(scope, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return parse_cookie(_header(scope, b"cookie")).get(KIOSK_COOKIE, "")
-
-
-def origin_allowed(scope: dict[str, Any]) -> bool:
-    """Whether the page that opened the socket is ours.
-
-    A browser always names the origin, so a connection without one is a program's, and a cookie
-    alone does not let it in.
-    """
-    origin = _header(scope, b"origin")
-    if not origin:
-        return bool(_header(scope, b"authorization"))
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    host = _header(scope, b"host")
-    domain, _port = split_domain_port(host)
-    return origin in (f"http://{host}", f"https://{host}") and validate_host(
-        domain, settings.ALLOWED_HOSTS
-    )
-
-
-def _as_shares(step: Step, analysis: FrameAnalysis) -> list[float] | None:
-    if step.face is None:
-        return None
-    box = step.face
-    return [
-        round(box.left / analysis.width, 3),
-        round(box.top / analysis.height, 3),
-        round(box.width / analysis.width, 3),
-        round(box.height / analysis.height, 3),
-    ]
+    return parse_cookie(header(scope, b"cookie")).get(KIOSK_COOKIE, "")

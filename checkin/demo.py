@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.roles import LECTURER
 from checkin.models import Kiosk
 from checkin.services import issue_kiosk_token
+from checkin.sessions.services import close_session
 from recognition.models import Consent
 from recognition.services import EnrolmentResult, enrol_face, record_consent
 from roster.models import ClassSession, Course, CourseEnrolment, Room, Student
@@ -28,6 +29,7 @@ STUDENTS = (
     ("S-1005", "Jonas Weber", "jonas.weber@example.edu"),
     ("S-1006", "Aisha Rahman", "aisha.rahman@example.edu"),
 )
+STUDENT_WITH_ACCOUNT = "S-1002"
 SESSION_LASTS = timedelta(hours=3)
 
 
@@ -37,6 +39,7 @@ class Secrets:
 
     admin_password: str
     lecturer_password: str
+    student_password: str
     kiosk_token: str
 
 
@@ -52,7 +55,7 @@ class School:
 def set_up_school(secrets_file: Path) -> School:
     """The demo's people, course, room and kiosk, and a session that is open from now on."""
     course, _created = Course.objects.get_or_create(
-        code="MATH-101", defaults={"title": "Linear Algebra"}
+        code="MATH-101", defaults={"title": "Linear Algebra", "own_device": True}
     )
     room, _created = Room.objects.get_or_create(name="Room 101")
     for student_id, name, email in STUDENTS:
@@ -61,8 +64,10 @@ def set_up_school(secrets_file: Path) -> School:
         )
         CourseEnrolment.objects.get_or_create(course=course, student=student)
     kiosk, _created = Kiosk.objects.get_or_create(name="Room 101, door", defaults={"room": room})
+    secrets_of_demo = _secrets(secrets_file, course, kiosk)
     now = timezone.now()
-    ClassSession.objects.filter(course=course, closed_at=None).update(closed_at=now)
+    for before in course.sessions.filter(closed_at=None):
+        close_session(before, now, by=User.objects.get(username="lecturer"))
     session = ClassSession.objects.create(
         course=course, room=room, starts_at=now, ends_at=now + SESSION_LASTS
     )
@@ -70,7 +75,7 @@ def set_up_school(secrets_file: Path) -> School:
         kiosk=kiosk,
         session=session,
         student=Student.objects.get(student_id=STUDENTS[0][0]),
-        secrets=_secrets(secrets_file, course, kiosk),
+        secrets=secrets_of_demo,
     )
 
 
@@ -85,29 +90,29 @@ def enrol(student: Student, portrait: bytes) -> EnrolmentResult | None:
 def _secrets(secrets_file: Path, course: Course, kiosk: Kiosk) -> Secrets:
     """Those of the last time, as long as the accounts and the kiosk still go with them."""
     if secrets_file.exists() and kiosk.token_hash and kiosk.revoked_at is None:
-        return Secrets(**json.loads(secrets_file.read_text()))
+        kept = json.loads(secrets_file.read_text())
+        if kept.keys() == {field.name for field in fields(Secrets)}:
+            return Secrets(**kept)
     fresh = Secrets(
         admin_password=secrets.token_urlsafe(9),
         lecturer_password=secrets.token_urlsafe(9),
+        student_password=secrets.token_urlsafe(9),
         kiosk_token=issue_kiosk_token(kiosk),
     )
-    _set_password("admin", fresh.admin_password, is_superuser=True)
-    lecturer = _set_password("lecturer", fresh.lecturer_password, is_superuser=False)
+    _account("admin", fresh.admin_password, is_staff=True, is_superuser=True)
+    lecturer = _account("lecturer", fresh.lecturer_password, is_staff=True)
     lecturer.groups.add(Group.objects.get(name=LECTURER))
     course.lecturers.add(lecturer)
+    student = _account("student", fresh.student_password)
+    Student.objects.filter(student_id=STUDENT_WITH_ACCOUNT).update(user=student)
     secrets_file.touch(mode=0o600)
     secrets_file.write_text(json.dumps(asdict(fresh)))
     return fresh
 
 
-def _set_password(username: str, password: str, *, is_superuser: bool) -> User:
+def _account(username: str, password: str, **rights: bool) -> User:
     user, _created = User.objects.get_or_create(
-        username=username,
-        defaults={
-            "email": f"{username}@example.edu",
-            "is_staff": True,
-            "is_superuser": is_superuser,
-        },
+        username=username, defaults={"email": f"{username}@example.edu", **rights}
     )
     user.set_password(password)
     user.save(update_fields=["password"])

@@ -5,19 +5,41 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from checkin.appeals.not_me import ARRIVED, keep_probe
+from checkin.locks import locked_sessions
 from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome
+from checkin.notices.services import tell_of_entry
+from checkin.passes.second_factor import (
+    DENIED_NOW,
+    DENIED_STILL,
+    HARMLESS_ALONE,
+    MAX_WRONG_PASSES,
+    can_leave,
+    enrolled_in,
+    is_denied,
+    next_entry,
+    wrong_passes_at,
+    wrong_passes_of,
+)
+from checkin.passes.services import PassRefusedError, redeem, replace_used
+from recognition.engine.dialogue import PassEnd
+from recognition.engine.types import Embedding
 from recognition.models import FaceTemplate
-from roster.models import ClassSession, Student
-from roster.selectors import students_in
+from recognition.selectors import in_force_after
+from recognition.template_updates import learn_from_check_in
+from roster.models import ClassSession, EntryPolicy, Student
 
 KIOSK_TOKEN_PREFIX = "rck_"  # noqa: S105 -- marks leaked tokens for secret scanners
+
+#: Refusals of somebody who was recognised: they are counted by person and session.
+NAMED_REFUSALS = (Outcome.SECOND_FACTOR, Outcome.DENIED)
 
 
 def hash_token(token: str) -> str:
@@ -57,106 +79,254 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckinResult:
-    """What the kiosk tells the person. ``attendance`` is the row in force, old or new."""
+    """What the kiosk tells the person. ``attendance`` is the row in force, old or new.
+
+    ``refused`` says what was wrong with a pass that was shown. ``session`` is the one that it was
+    about, also where nothing was recorded. ``attempt`` is what was kept of it; a code that need
+    not be kept leaves none.
+    """
 
     outcome: Outcome
     reason: str = ""
     attendance: Attendance | None = None
+    session: ClassSession | None = None
+    refused: PassRefusedError | None = None
+    attempt: CheckinAttempt | None = None
 
 
 @transaction.atomic
 def record_attendance(
     *,
-    kiosk: Kiosk,
+    kiosk: Kiosk | None,
     sessions: Sequence[ClassSession],
     template_id: int,
     evidence: Evidence,
     at: datetime,
+    embedding: Embedding | None = None,
+    payload: str | None = None,
 ) -> CheckinResult:
     """Write one arrival, once, for the session of these where the student is enrolled.
 
     Everything that may have changed since the gallery was read is checked again: the template,
     the session, the class list. A repeated call returns `already` and the first row.
+
+    ``embedding`` is the live face, ``(d,)``: it is kept for a while, so that "not me" can be said.
+    ``payload`` is the code of the pass that was shown too, where the session or a look-alike in the
+    class asks for one: then it has to be right. Without it such a session answers `second_factor`;
+    with a wrong one too, and from the fifth on `denied`.
     """
-    in_force = FaceTemplate.objects.select_related("student").filter(revoked_at=None)
-    template = in_force.filter(pk=template_id).first()
+    template = in_force_after(template_id)
     if template is None:
         result = CheckinResult(outcome=Outcome.UNKNOWN, reason="template_revoked")
     else:
-        result = _arrival(kiosk, sessions, template.student, at)
-    record_attempt(
+        result = _entry_by_face(kiosk, sessions, template.student, at, payload)
+    names_somebody = result.attendance is not None or result.outcome in NAMED_REFUSALS
+    attempt = record_attempt(
         kiosk=kiosk,
         outcome=result.outcome,
         reason=result.reason,
         evidence=evidence,
         at=at,
-        session=result.attendance.session if result.attendance else None,
-        template=template if result.attendance else None,
+        session=result.session,
+        template=template if names_somebody else None,
     )
-    return result
+    if embedding is not None and result.attendance is not None:
+        keep_probe(attempt=attempt, embedding=embedding)
+        if kiosk is not None and result.outcome in ARRIVED and template is not None:
+            _learn_later(template, embedding, evidence, at)
+    return replace(result, attempt=attempt)
 
 
-def _arrival(
-    kiosk: Kiosk, sessions: Sequence[ClassSession], student: Student, at: datetime
+def _learn_later(
+    template: FaceTemplate, embedding: Embedding, evidence: Evidence, at: datetime
+) -> None:
+    """After the commit: what has been recorded stands, whether a template learns of it or not.
+
+    Only at a kiosk, which the institution's eyes are on, and only of an arrival: later visits of
+    the day would show the same face again.
+    """
+    if template.model_id != evidence.model_id:
+        return
+
+    def learn() -> None:
+        learn_from_check_in(
+            template=template, embedding=embedding, runner_up=evidence.runner_up, at=at
+        )
+
+    transaction.on_commit(learn, robust=True)
+
+
+@transaction.atomic
+def record_pass(
+    *,
+    kiosk: Kiosk,
+    sessions: Sequence[ClassSession],
+    payload: str,
+    evidence: Evidence,
+    at: datetime,
 ) -> CheckinResult:
-    # The lock makes closing a session wait for this arrival, or this arrival see it closed.
-    current = ClassSession.objects.select_for_update(of=("self",)).select_related("course")
-    still_open = [
-        session
-        for session in current.filter(pk__in=[session.pk for session in sessions])
-        if session.is_open(at)
-    ]
+    """Write one arrival of who shows a pass and no face, where a session of these allows that.
+
+    The pass and the arrival stand or fall together: who cannot enter, or is recorded already,
+    keeps the pass. A wrong one is `second_factor`, the fifth at this kiosk within two minutes
+    `denied`; what is no pass at all is not kept as an attempt.
+    """
+    still_open = _still_open(sessions, at)
+    if still_open:
+        result = _entry_by_pass(kiosk, still_open, payload, at)
+    else:
+        result = CheckinResult(outcome=Outcome.SESSION_CLOSED)
+    if result.refused is not None and result.refused.refusal in HARMLESS_ALONE:
+        return result
+    if result.refused is not None and wrong_passes_at(kiosk, at) + 1 >= MAX_WRONG_PASSES:
+        result = replace(result, outcome=Outcome.DENIED, reason=DENIED_NOW)
+    only = still_open[0] if len(still_open) == 1 else None
+    attempt = record_attempt(
+        kiosk=kiosk,
+        outcome=result.outcome,
+        reason=result.reason,
+        evidence=evidence,
+        at=at,
+        session=result.session or only,
+        student=result.attendance.student if result.attendance else None,
+    )
+    return replace(result, attempt=attempt)
+
+
+def _still_open(sessions: Sequence[ClassSession], at: datetime) -> list[ClassSession]:
+    rows = locked_sessions().filter(pk__in=[session.pk for session in sessions]).order_by("pk")
+    return [session for session in rows if session.is_open(at)]
+
+
+def _entry_by_face(
+    kiosk: Kiosk | None,
+    sessions: Sequence[ClassSession],
+    student: Student,
+    at: datetime,
+    payload: str | None,
+) -> CheckinResult:
+    still_open = _still_open(sessions, at)
     if not still_open:
         return CheckinResult(outcome=Outcome.SESSION_CLOSED)
-    enrolled_in = [
-        session
-        for session in sorted(still_open, key=lambda session: (session.starts_at, session.pk))
-        if students_in(session).filter(pk=student.pk).exists()
-    ]
-    if not enrolled_in:
+    enrolled = enrolled_in(still_open, student)
+    if not enrolled:
         return CheckinResult(outcome=Outcome.NOT_ENROLLED)
-    attendance, created = _first_unrecorded(kiosk, enrolled_in, student, at)
-    outcome = Outcome(attendance.status) if created else Outcome.ALREADY
-    return CheckinResult(outcome=outcome, attendance=attendance)
+    session = next_entry(enrolled, student, at)
+    if session is None:
+        return _already(enrolled[-1], student)
+    if payload is None and session.entry_policy != EntryPolicy.FACE_AND_PASS:
+        return _enter(kiosk, session, student, at, Attendance.Method.FACE)
+    if payload is None:
+        return CheckinResult(outcome=Outcome.SECOND_FACTOR, reason=PassEnd.TIMEOUT, session=session)
+    return _entry_by_both(kiosk, session, student, at, payload)
 
 
-def _first_unrecorded(
-    kiosk: Kiosk, sessions: Sequence[ClassSession], student: Student, at: datetime
-) -> tuple[Attendance, bool]:
-    """A new row in the first session without one; if all have one, the row of the last."""
-    for session in sessions:
-        late = at >= session.late_from
-        attendance, created = Attendance.objects.get_or_create(
+def _entry_by_both(
+    kiosk: Kiosk | None, session: ClassSession, student: Student, at: datetime, payload: str
+) -> CheckinResult:
+    if is_denied(student, session, at):
+        return CheckinResult(outcome=Outcome.DENIED, reason=DENIED_STILL, session=session)
+    try:
+        redeem(payload=payload, sessions=[session], kiosk=kiosk, at=at, student=student)
+    except PassRefusedError as error:
+        last = wrong_passes_of(student, session, at) + 1 >= MAX_WRONG_PASSES
+        return CheckinResult(
+            outcome=Outcome.DENIED if last else Outcome.SECOND_FACTOR,
+            reason=DENIED_NOW if last else error.refusal,
             session=session,
-            student=student,
-            defaults={
-                "status": Attendance.Status.LATE if late else Attendance.Status.PRESENT,
-                "method": Attendance.Method.FACE,
-                "arrived_at": at,
-                "kiosk": kiosk,
-            },
+            refused=error,
         )
-        if created:
-            break
-    return attendance, created
+    _replace_pass_later(student, at)
+    return _enter(kiosk, session, student, at, Attendance.Method.FACE_AND_PASS)
+
+
+def _entry_by_pass(
+    kiosk: Kiosk, sessions: Sequence[ClassSession], payload: str, at: datetime
+) -> CheckinResult:
+    try:
+        # A savepoint: the pass that opens nothing is not spent.
+        with transaction.atomic():
+            shown = redeem(payload=payload, sessions=sessions, kiosk=kiosk, at=at)
+            own = enrolled_in(shown.sessions, shown.student)
+            session = next_entry(own, shown.student, at)
+            if session is None:
+                already = _already(own[-1], shown.student)
+                transaction.set_rollback(True)
+                return already
+            _replace_pass_later(shown.student, at)
+            return _enter(kiosk, session, shown.student, at, Attendance.Method.PASS)
+    except PassRefusedError as error:
+        return CheckinResult(outcome=Outcome.SECOND_FACTOR, reason=error.refusal, refused=error)
+
+
+def _replace_pass_later(student: Student, at: datetime) -> None:
+    """After the commit: drawing a picture takes milliseconds, and the session is locked now.
+
+    What has been entered stands, whether the next pass can be mailed or not.
+    """
+
+    def mail_next() -> None:
+        replace_used(student, at)
+
+    transaction.on_commit(mail_next, robust=True)
+
+
+def _enter(
+    kiosk: Kiosk | None,
+    session: ClassSession,
+    student: Student,
+    at: datetime,
+    method: Attendance.Method,
+) -> CheckinResult:
+    """Arrive where there is no row yet, and leave where there is one that can be left."""
+    late = at >= session.late_from
+    attendance, created = Attendance.objects.get_or_create(
+        session=session,
+        student=student,
+        defaults={
+            "status": Attendance.Status.LATE if late else Attendance.Status.PRESENT,
+            "method": method,
+            "arrived_at": at,
+            "kiosk": kiosk,
+        },
+    )
+    if created:
+        tell_of_entry(attendance, at)
+        return CheckinResult(
+            outcome=Outcome(attendance.status), attendance=attendance, session=session
+        )
+    if not can_leave(attendance, session, at):
+        return CheckinResult(outcome=Outcome.ALREADY, attendance=attendance, session=session)
+    attendance.left_at = at
+    attendance.save(update_fields=["left_at"])
+    return CheckinResult(outcome=Outcome.CHECKED_OUT, attendance=attendance, session=session)
+
+
+def _already(session: ClassSession, student: Student) -> CheckinResult:
+    attendance = Attendance.objects.select_related("student").get(session=session, student=student)
+    attendance.session = session
+    return CheckinResult(outcome=Outcome.ALREADY, attendance=attendance, session=session)
 
 
 def record_attempt(
     *,
-    kiosk: Kiosk,
+    kiosk: Kiosk | None,
     outcome: Outcome,
     evidence: Evidence,
     at: datetime,
     reason: str = "",
     session: ClassSession | None = None,
     template: FaceTemplate | None = None,
+    student: Student | None = None,
 ) -> CheckinAttempt:
-    """Keep how one attempt ended. Without a template it names nobody."""
+    """Keep how one attempt ended. Without a template, whose student it is, or a student it names
+    nobody.
+    """
     return CheckinAttempt.objects.create(
         kiosk=kiosk,
         at=at,
         session=session,
-        student=template.student if template else None,
+        student=template.student if template else student,
         template=template,
         outcome=outcome,
         reason=reason,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from checkin.models import Outcome
 from recognition.engine.dialogue import Hint
+from recognition.engine.liveness.findings import Refusal
 
 HINT_TEXTS = {
     Hint.LOOK: _("Look into the camera"),
@@ -19,8 +21,21 @@ HINT_TEXTS = {
     Hint.ONE_PERSON: _("One person, please"),
     Hint.OPEN_EYES: _("Open your eyes"),
     Hint.BLINK: _("Blink once"),
+    Hint.BLINK_TWICE: _("Blink twice"),
+    Hint.BLINK_AGAIN: _("Blink once more"),
+    Hint.TURN_LEFT: _("Turn your head to your left"),
+    Hint.TURN_RIGHT: _("Turn your head to your right"),
+    Hint.TURN_FURTHER: _("Turn your head a little further"),
+    Hint.LOOK_UP: _("Raise your chin"),
+    Hint.UP_FURTHER: _("Raise your chin a little further"),
+    Hint.OPEN_MOUTH: _("Open your mouth"),
+    Hint.OPEN_WIDER: _("Open your mouth wider"),
+    Hint.CLOSE_MOUTH: _("Close your mouth again"),
+    Hint.OTHER_ACTION: _("Not quite: watch for the next one"),
+    Hint.SOMETHING_ELSE: _("Never mind, try something else"),
     Hint.WAIT: _("One moment"),
     Hint.NEXT: _("Next person, please"),
+    Hint.SHOW_PASS: _("Show your pass"),
 }
 
 NO_SESSION = _("No session is open")
@@ -30,7 +45,8 @@ OUTCOME_TITLES = {
     Outcome.LATE: _("Late"),
     Outcome.ALREADY: _("Already recorded"),
     Outcome.CHECKED_OUT: _("Checked out"),
-    Outcome.SECOND_FACTOR: _("Show your pass"),
+    Outcome.SECOND_FACTOR: _("No pass seen"),
+    Outcome.DENIED: _("No entry"),
     Outcome.UNKNOWN: _("Not recognised"),
     Outcome.AMBIGUOUS: _("Not sure who you are"),
     Outcome.SPOOF: _("No live face seen"),
@@ -40,14 +56,42 @@ OUTCOME_TITLES = {
 }
 
 REFUSAL_TEXTS = {
-    Outcome.SECOND_FACTOR: _("Hold your pass before the camera."),
+    Outcome.SECOND_FACTOR: _("Try again with your pass at hand."),
+    Outcome.DENIED: _("Please go to your lecturer."),
     Outcome.UNKNOWN: _("Try again, or ask your lecturer."),
     Outcome.AMBIGUOUS: _("Try again, or ask your lecturer."),
-    Outcome.SPOOF: _("Try again and blink when asked."),
+    Outcome.SPOOF: _("Try again and do as asked."),
     Outcome.NOT_ENROLLED: _("Ask your lecturer about the class list."),
     Outcome.SESSION_CLOSED: _("Ask your lecturer to open it."),
     Outcome.ERROR: _("Try again in a moment."),
 }
+
+#: Where a pass alone opens the session.
+PASS_INSTEAD_TEXTS = {
+    Outcome.UNKNOWN: _("Show your pass, or ask your lecturer."),
+    Outcome.AMBIGUOUS: _("Show your pass, or ask your lecturer."),
+    Outcome.SPOOF: _("Try again, or show your pass."),
+}
+
+#: For an attempt that has a reason of its own: who could not do what was asked is not accused.
+REASON_TITLES: dict[str, str | Promise] = {
+    Refusal.NO_ACTION: _("Another way, please"),
+    "look_alike": _("Another way, please"),
+    "no_thresholds": _("Not set up yet"),
+}
+REASON_TEXTS: dict[str, str | Promise] = {
+    Refusal.NO_ACTION: _("Your lecturer can mark you."),
+    "look_alike": _("Your lecturer can mark you."),
+    "uncertain": _("Your lecturer can mark you."),
+    "no_thresholds": _("Ask your lecturer."),
+}
+REASON_PASS_TEXTS: dict[str, str | Promise] = {
+    Refusal.NO_ACTION: _("Show your pass, or ask your lecturer.")
+}
+
+UNDONE_TITLE = _("Undone")
+UNDONE_TEXT = _("Your lecturer will look into it.")
+NOT_ME_TOO_LATE = _("Too late here. Talk to your lecturer.")
 
 OUTCOME_TONES = {
     Outcome.PRESENT: "good",

@@ -6,7 +6,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
-from recognition.services import MAX_PHOTOS
+from recognition.photos import MAX_PHOTOS, wrong_number_of_photos
 
 
 class PhotosInput(forms.ClearableFileInput):
@@ -16,17 +16,19 @@ class PhotosInput(forms.ClearableFileInput):
 class PhotosField(forms.FileField):
     """1 to `MAX_PHOTOS` files. What they hold is checked by the engine, not by their names."""
 
-    widget = PhotosInput(attrs={"accept": "image/jpeg,image/png,image/webp"})
+    default_error_messages = {"required": _("Choose at least one picture.")}
+    widget = PhotosInput(attrs={"accept": "image/jpeg,image/png,image/webp,image/heic,.heic,.heif"})
 
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
         files = data or [None] if isinstance(data, list) else [data]
         cleaned = [super(PhotosField, self).clean(file, initial) for file in files]
         if len(cleaned) > MAX_PHOTOS:
-            raise forms.ValidationError(
-                _("Got %(count)d pictures, expected 1 to %(most)d."),
-                params={"count": len(cleaned), "most": MAX_PHOTOS},
-            )
+            raise forms.ValidationError(wrong_number_of_photos(len(cleaned)))
         return cleaned
+
+
+class PhotosForm(forms.Form):
+    photos = PhotosField(label=_("Choose pictures"))
 
 
 class EnrolmentForm(forms.Form):

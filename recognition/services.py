@@ -8,29 +8,37 @@ from dataclasses import dataclass
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.mail import send_notice
 from accounts.models import User
+from recognition.cohort.models import PhotoImportItem
 from recognition.engine.gallery import fuse
-from recognition.engine.thresholds import EnrolmentThresholds
-from recognition.engine.types import Embedding, EngineError, FrameAnalysis, Problem
-from recognition.models import Consent, FaceTemplate
-from recognition.sealing import seal_vector
-from recognition.texts import DOES_NOT_MATCH_OTHERS, PROBLEM_TEXTS
+from recognition.engine.template_updates import TemplateParts
+from recognition.engine.types import Embedding, EngineError, FrameAnalysis
+from recognition.models import (
+    Consent,
+    FaceMistake,
+    FaceRegistration,
+    FaceTemplate,
+    RegistrationPhoto,
+    Resemblance,
+)
+from recognition.photos import (
+    MAX_PHOTOS,
+    PhotoVerdict,
+    agreement_of,
+    outliers,
+    verdict_on,
+    wrong_number_of_photos,
+)
+from recognition.sealing import seal_parts, seal_vector
+from recognition.selectors import faces_like, has_consent
 from recognition.workers import active_model_id, require_models, worker_pool
 from roster.models import Student
-
-MAX_PHOTOS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoVerdict:
-    """Whether one picture was used. ``code`` is stable, ``message`` is for the person."""
-
-    accepted: bool
-    code: str = ""
-    message: str = ""
+from roster.selectors import address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,16 @@ class EnrolmentResult:
     template: FaceTemplate | None
     verdicts: tuple[PhotoVerdict, ...]
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The receipt of a withdrawal: what was erased, and what a search still finds."""
+
+    templates: int
+    photos: int
+    resemblances: int
+    remaining: int
 
 
 @transaction.atomic
@@ -64,18 +82,81 @@ def record_consent(
 
 
 @transaction.atomic
-def withdraw_consent(*, student: Student) -> int:
-    """End the consent and erase every template of the student; returns how many were erased."""
-    Consent.objects.filter(student=student, withdrawn_at=None).update(withdrawn_at=timezone.now())
-    erased, _by_model = FaceTemplate.objects.filter(student=student).delete()
-    return erased
+def decline_consent(*, student: Student, recorded_by: User | None = None) -> Erasure:
+    """Keep that a student does not want their face to be used; what there is of it is erased."""
+    erasure = withdraw_consent(student=student)
+    Consent.objects.create(
+        student=student,
+        policy_version=settings.CONSENT_POLICY_VERSION,
+        given_via=Consent.GivenVia.WEB,
+        recorded_by=recorded_by,
+        given_at=None,
+        withdrawn_at=timezone.now(),
+    )
+    return erasure
+
+
+@transaction.atomic
+def withdraw_consent(*, student: Student) -> Erasure:
+    """End the consent and erase whatever was made of the student's face.
+
+    Templates, pending pictures and resemblances go; that there was a registration stays on
+    record. The receipt is mailed to the student.
+    """
+    # The lock orders this with enrolments, which could otherwise add a template meanwhile.
+    Student.objects.select_for_update().get(pk=student.pk)
+    now = timezone.now()
+    had_consent = Consent.objects.filter(student=student, withdrawn_at=None).update(
+        withdrawn_at=now
+    )
+    photos, _by_model = RegistrationPhoto.objects.filter(registration__student=student).delete()
+    photos += _waiting_uploads_of(student).update(
+        state=PhotoImportItem.State.REFUSED,
+        verdict=_("The student does not agree to the use of their face."),
+        sealed_picture=b"",
+    )
+    # Mistaken faces and kept probes go with their template; the receipt counts templates.
+    _count, deleted = FaceTemplate.objects.filter(student=student).delete()
+    templates = deleted.get(FaceTemplate._meta.label, 0)
+    resemblances, _by_model = _resemblances_of(student).delete()
+    FaceRegistration.objects.filter(student=student, status__in=FaceRegistration.OPEN).update(
+        status=FaceRegistration.Status.CANCELLED, decided_at=now
+    )
+    erasure = Erasure(templates, photos, resemblances, remaining=_kept_of_face(student))
+    if had_consent:
+        send_notice(
+            to=address_of(student),
+            subject=_("Your consent is withdrawn"),
+            template="consent_withdrawn",
+            context={"student": student, "erasure": erasure, "at": now},
+        )
+    return erasure
+
+
+def _resemblances_of(student: Student) -> QuerySet[Resemblance]:
+    return Resemblance.objects.filter(Q(student=student) | Q(other=student))
+
+
+def _waiting_uploads_of(student: Student) -> QuerySet[PhotoImportItem]:
+    return PhotoImportItem.objects.filter(student=student, state=PhotoImportItem.State.WAITING)
+
+
+def _kept_of_face(student: Student) -> int:
+    """Everything made of the student's face that a search of the database finds."""
+    return (
+        FaceTemplate.objects.filter(student=student).count()
+        + RegistrationPhoto.objects.filter(registration__student=student).count()
+        + _waiting_uploads_of(student).count()
+        + _resemblances_of(student).count()
+    )
 
 
 @transaction.atomic
 def revoke_template(template: FaceTemplate) -> None:
     """Take a template out of every gallery. The vector goes, the row stays as a record."""
+    FaceMistake.objects.filter(template=template).delete()
     FaceTemplate.objects.filter(pk=template.pk, revoked_at=None).update(
-        revoked_at=timezone.now(), sealed_vector=b""
+        revoked_at=timezone.now(), sealed_vector=b"", sealed_parts=b""
     )
 
 
@@ -92,18 +173,13 @@ def enrol_face(
         WorkerLostError: a worker died; try again.
     """
     if not 1 <= len(photos) <= MAX_PHOTOS:
-        return EnrolmentResult(
-            None,
-            (),
-            _("Got %(count)d pictures, expected 1 to %(most)d.")
-            % {"count": len(photos), "most": MAX_PHOTOS},
-        )
-    if not _has_consent(student):
+        return EnrolmentResult(None, (), wrong_number_of_photos(len(photos)))
+    if not has_consent(student):
         return EnrolmentResult(
             None, (), _("There is no consent of this student. Record it first, then enrol.")
         )
     analyses = _analyse(photos)
-    verdicts = [_verdict(analysis) for analysis in analyses]
+    verdicts = [verdict_on(analysis) for analysis in analyses]
     embeddings = {
         index: analysis.main_face.embedding
         for index, analysis in enumerate(analyses)
@@ -112,18 +188,18 @@ def enrol_face(
         and analysis.main_face is not None
         and analysis.main_face.embedding is not None
     }
-    for index in _outliers(embeddings):
-        verdicts[index] = PhotoVerdict(False, "does_not_match_others", str(DOES_NOT_MATCH_OTHERS))
+    for index in outliers(embeddings):
+        verdicts[index] = PhotoVerdict.unlike_others()
         del embeddings[index]
     if not embeddings:
         return EnrolmentResult(
             None, tuple(verdicts), _("No picture could be used. Nothing was changed.")
         )
-    return _store(student, list(embeddings.values()), tuple(verdicts), enrolled_by)
+    return _enrol(student, list(embeddings.values()), tuple(verdicts), enrolled_by)
 
 
 @transaction.atomic
-def _store(
+def _enrol(
     student: Student,
     embeddings: list[Embedding],
     verdicts: tuple[PhotoVerdict, ...],
@@ -131,23 +207,12 @@ def _store(
 ) -> EnrolmentResult:
     # The lock orders enrolments of one student; consent may have ended while pictures were read.
     Student.objects.select_for_update().get(pk=student.pk)
-    if not _has_consent(student):
+    if not has_consent(student):
         return EnrolmentResult(
             None, verdicts, _("The student's consent was withdrawn meanwhile. Nothing was kept.")
         )
-    model_id = active_model_id()
-    for template in FaceTemplate.objects.filter(
-        student=student, model_id=model_id, revoked_at=None
-    ):
-        revoke_template(template)
-    template = FaceTemplate.objects.create(
-        student=student,
-        model_id=model_id,
-        sealed_vector=seal_vector(fuse(embeddings), student_pk=student.pk, model_id=model_id),
-        photo_count=len(embeddings),
-        agreement=_agreement(embeddings),
-        created_by=enrolled_by,
-    )
+    template = store_template(student=student, embeddings=embeddings, created_by=enrolled_by)
+    note_resemblances(student=student, vector=fuse(embeddings))
     return EnrolmentResult(
         template,
         verdicts,
@@ -156,8 +221,47 @@ def _store(
     )
 
 
-def _has_consent(student: Student) -> bool:
-    return Consent.objects.filter(student=student, withdrawn_at=None).exists()
+@transaction.atomic
+def store_template(
+    *, student: Student, embeddings: Sequence[Embedding], created_by: User | None
+) -> FaceTemplate:
+    """Keep the fused template of the active model in place of the one in force."""
+    model_id = active_model_id()
+    previous = FaceTemplate.objects.filter(
+        student=student, model_id=model_id, revoked_at=None
+    ).first()
+    if previous is not None:
+        revoke_template(previous)
+    parts = TemplateParts.of_enrolment(np.stack(embeddings))
+    return FaceTemplate.objects.create(
+        student=student,
+        model_id=model_id,
+        **sealed(parts, student_pk=student.pk, model_id=model_id),
+        previous=previous,
+        photo_count=len(embeddings),
+        agreement=agreement_of(embeddings),
+        created_by=created_by,
+    )
+
+
+def sealed(parts: TemplateParts, *, student_pk: int, model_id: str) -> dict[str, bytes]:
+    """What a row keeps of these parts: the template that they make, and each of them."""
+    return {
+        "sealed_vector": seal_vector(parts.vector(), student_pk=student_pk, model_id=model_id),
+        "sealed_parts": seal_parts(parts, student_pk=student_pk, model_id=model_id),
+    }
+
+
+@transaction.atomic
+def note_resemblances(*, student: Student, vector: Embedding) -> None:
+    """Keep which other students this face could be taken for, in place of what was kept before."""
+    Resemblance.objects.filter(student=student).delete()
+    Resemblance.objects.bulk_create(
+        Resemblance(
+            student=student, other_id=found.id, similarity=found.similarity, kind=found.kind
+        )
+        for found in faces_like(vector, besides=student, model_id=active_model_id())
+    )
 
 
 def _analyse(photos: Sequence[bytes]) -> list[FrameAnalysis | EngineError]:
@@ -171,42 +275,3 @@ def _analyse(photos: Sequence[bytes]) -> list[FrameAnalysis | EngineError]:
         except EngineError as error:
             answers.append(error)
     return answers
-
-
-def _verdict(analysis: FrameAnalysis | EngineError) -> PhotoVerdict:
-    if isinstance(analysis, EngineError):
-        return PhotoVerdict(False, analysis.code, str(analysis))
-    face = analysis.main_face
-    if face is None:
-        problem = Problem.NO_FACE
-    elif face.quality.problems:
-        problem = face.quality.problems[0]
-    else:
-        return PhotoVerdict(True)
-    return PhotoVerdict(False, problem, str(PROBLEM_TEXTS[problem]))
-
-
-def _outliers(embeddings: dict[int, Embedding]) -> list[int]:
-    """The pictures that are unlike more than half of the others."""
-    if len(embeddings) < 2:
-        return []
-    indices = list(embeddings)
-    similarities = _similarities(list(embeddings.values()))
-    least = EnrolmentThresholds().same_person_similarity
-    return [
-        index
-        for row, index in enumerate(indices)
-        if np.quantile(np.delete(similarities[row], row), 0.5, method="higher") < least
-    ]
-
-
-def _agreement(embeddings: list[Embedding]) -> float | None:
-    if len(embeddings) < 2:
-        return None
-    return round(float(_similarities(embeddings).min()), 4)
-
-
-def _similarities(embeddings: list[Embedding]) -> np.ndarray:
-    matrix = np.stack(embeddings)
-    similarities: np.ndarray = matrix @ matrix.T
-    return similarities

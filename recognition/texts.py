@@ -19,6 +19,7 @@ PROBLEM_TEXTS = {
     Problem.TURNED: _("The face is turned away. Look straight into the camera."),
     Problem.TILTED: _("The head is tilted. Hold it upright."),
     Problem.EYES_CLOSED: _("The eyes are closed. Keep them open."),
+    Problem.COVERED: _("Mouth and nose seem to be covered. Take off the mask or scarf."),
 }
 
 DOES_NOT_MATCH_OTHERS = _("This face does not look like the one on the other pictures.")

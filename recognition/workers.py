@@ -1,4 +1,4 @@
-"""The process-wide worker pool."""
+"""The process-wide worker pool, and which models it runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ import logging
 from concurrent.futures import Future
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from recognition.engine.models import ModelChoice
 from recognition.engine.pool import WorkerPool
+from recognition.engine.types import EngineError
 
 logger = logging.getLogger(__name__)
+
+
+def model_choice() -> ModelChoice:
+    """The models that the settings name; the names may still be unknown."""
+    return ModelChoice(
+        detector=settings.RECOGNITION_DETECTOR,
+        landmarker=settings.RECOGNITION_LANDMARKER,
+        embedder=settings.RECOGNITION_MODEL,
+        previous_embedder=settings.RECOGNITION_PREVIOUS_MODEL,
+        anti_spoofing=settings.ANTI_SPOOFING != "off",
+    )
 
 
 @functools.cache
@@ -19,7 +33,7 @@ def worker_pool() -> WorkerPool:
     """The pool of this process, started at the first call."""
     pool = WorkerPool(
         workers=settings.RECOGNITION_WORKERS,
-        model=settings.RECOGNITION_MODEL,
+        models=model_choice(),
         model_cache_dir=settings.MODEL_CACHE_DIR,
     )
     atexit.register(pool.close)
@@ -27,7 +41,15 @@ def worker_pool() -> WorkerPool:
 
 
 def start_workers() -> None:
-    """Load the models now, so that what is wrong with them is in the log at the start."""
+    """Load the models now, so that what is wrong with them is in the log at the start.
+
+    Raises:
+        ImproperlyConfigured: a setting names a model that there is not.
+    """
+    try:
+        model_choice().parts()
+    except EngineError as error:
+        raise ImproperlyConfigured(f"{error} See docs/models.md.") from error
     worker_pool().warm_up().add_done_callback(_report)
 
 
@@ -41,7 +63,12 @@ def _report(warmed_up: Future[str]) -> None:
 
 def active_model_id() -> str:
     """The id of the model in use, as templates carry it: a set of models is named after it."""
-    return str(settings.RECOGNITION_MODEL)
+    return model_choice().embedder
+
+
+def previous_model_id() -> str | None:
+    """The id of the model that is being replaced, whose templates still serve; None if none is."""
+    return model_choice().previous_embedder or None
 
 
 def require_models() -> None:

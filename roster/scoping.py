@@ -6,18 +6,46 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import ForeignKey, Model, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from accounts.lookups import OfferedLookupsOnly
 from accounts.models import User
-from roster.models import Course, Student
-from roster.selectors import courses_of, students_of
+from roster.models import Course, CourseEnrolment, Student
+from roster.selectors import SEE_EVERY_COURSE, courses_of, students_of
 
 VISIBLE: dict[Any, Callable[[User], QuerySet[Any]]] = {Course: courses_of, Student: students_of}
 
 
-class CourseScopedAdmin(admin.ModelAdmin):
+class CourseFilter(admin.SimpleListFilter):
+    """Students, and what belongs to one, by the class list of today.
+
+    Only the user's own courses: their students may be in foreign ones as well.
+    """
+
+    title = _("course")
+    parameter_name = "course"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(course.pk), str(course)) for course in courses_of(cast(User, request.user))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        if not value.isdecimal():
+            return queryset
+        own = courses_of(cast(User, request.user)).filter(pk=int(value))
+        today = timezone.localdate()
+        listed = CourseEnrolment.objects.filter(
+            Q(left_on=None) | Q(left_on__gt=today), course__in=own
+        )
+        path = "pk" if issubclass(queryset.model, Student) else "student"
+        return queryset.filter(**{f"{path}__in": listed.values("student")})
+
+
+class CourseScopedAdmin(OfferedLookupsOnly, admin.ModelAdmin):
     """Every list, object, autocomplete and choice is limited to the user's courses.
 
     ``course_path`` is the lookup from the model to its course.
@@ -30,7 +58,7 @@ class CourseScopedAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         user = cast(User, request.user)
-        if user.is_superuser:
+        if user.has_perm(SEE_EVERY_COURSE):
             return rows
         own = self.model._default_manager.filter(**{f"{self.course_path}__in": courses_of(user)})
         return rows.filter(pk__in=own.values("pk"))

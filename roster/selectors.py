@@ -10,28 +10,35 @@ from django.utils import timezone
 from accounts.models import User
 from roster.models import MAX_OPENS_EARLY_MIN, ClassSession, Course, CourseEnrolment, Student
 
+SEE_EVERY_COURSE = "roster.see_every_course"
+
 
 def courses_of(user: User) -> QuerySet[Course]:
-    """The courses that this user may see: all for a superuser, else those they teach."""
-    if user.is_superuser:
+    """The courses that this user may see: those they teach, or all with the permission for it."""
+    if user.has_perm(SEE_EVERY_COURSE):
         return Course.objects.all()
     return Course.objects.filter(lecturers=user)
 
 
 def students_of(user: User) -> QuerySet[Student]:
-    """The students that this user may see: all for a superuser, else those of their courses."""
-    if user.is_superuser:
+    """The students that this user may see: of their courses, or all with the permission for it."""
+    if user.has_perm(SEE_EVERY_COURSE):
         return Student.objects.all()
     on_own_lists = CourseEnrolment.objects.filter(course__in=courses_of(user))
     return Student.objects.filter(pk__in=on_own_lists.values("student"))
+
+
+def address_of(student: Student) -> str:
+    """Where mail reaches a student: their account's address, else the roster's, else nowhere."""
+    return (student.user.email if student.user else "") or student.email
 
 
 def open_sessions(at: datetime) -> list[ClassSession]:
     """Sessions that take attendance at this moment, the earliest start first."""
     candidates = (
         ClassSession.objects.filter(
+            Q(ends_at__gt=at) | Q(reopened_until__gt=at),
             closed_at__isnull=True,
-            ends_at__gt=at,
             starts_at__lte=at + timedelta(minutes=MAX_OPENS_EARLY_MIN),
         )
         .select_related("course", "room")

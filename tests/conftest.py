@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+# DeepFace chooses its engine once for a process, and takes PyTorch where tests have it installed.
+os.environ["DEEPFACE_BACKEND_ENGINE"] = "onnx"
+
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import User
@@ -13,6 +20,22 @@ from recognition.workers import worker_pool
 from roster.models import ClassSession, Course, Room, Student
 from tests.support import pictures
 from tests.support.school import a_course, a_lecturer, a_session, a_student
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_threads_of_a_server() -> Iterator[None]:
+    """Tests import the server. Its threads would close sessions and take photos of any test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("checkin.sessions.clock.start_session_clock", lambda: None)
+        patch.setattr("recognition.cohort.work.start_photo_imports", lambda: None)
+        patch.setattr("recognition.evaluation.work.start_measurements", lambda: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_counts_from_before() -> None:
+    """Limits go by the row's number, and each test's rows are new but their numbers are not."""
+    cache.clear()
 
 
 @pytest.fixture

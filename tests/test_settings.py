@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from attendance_site import new_env
-from attendance_site.settings import at_least, flag, required
+from attendance_site.settings import at_least, flag, one_of, required
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +37,17 @@ def test_a_number_below_its_least_is_refused(monkeypatch, value):
     monkeypatch.setenv("EXAMPLE", value)
     with pytest.raises(ImproperlyConfigured, match="a whole number of at least 1"):
         at_least("EXAMPLE", 4, 1)
+
+
+@pytest.mark.parametrize("value", ["On", "yes", ""])
+def test_one_of_a_few_words_is_that_and_nothing_else(monkeypatch, value):
+    monkeypatch.setenv("EXAMPLE", value)
+    with pytest.raises(ImproperlyConfigured, match="use one of off, on"):
+        one_of("EXAMPLE", "off", ("off", "on"))
+    monkeypatch.setenv("EXAMPLE", "on")
+    assert one_of("EXAMPLE", "off", ("off", "on")) == "on"
+    monkeypatch.delenv("EXAMPLE")
+    assert one_of("EXAMPLE", "off", ("off", "on")) == "off"
 
 
 def test_what_is_required_says_how_to_get_it(monkeypatch):

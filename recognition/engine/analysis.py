@@ -10,9 +10,12 @@ import cv2
 import numpy as np
 
 from recognition.engine import quality
+from recognition.engine.codes import read_code
 from recognition.engine.geometry import eye_aspect_ratios, head_pose
 from recognition.engine.images import decode_frame
+from recognition.engine.liveness.cues import measure_cues
 from recognition.engine.models import Detection, FaceModels
+from recognition.engine.portrait import portrait_jpeg
 from recognition.engine.thresholds import (
     DETECTION,
     KIOSK_QUALITY,
@@ -20,7 +23,15 @@ from recognition.engine.thresholds import (
     DetectionThresholds,
     QualityThresholds,
 )
-from recognition.engine.types import Box, Face, FrameAnalysis, FrameRequest, Image, Problem
+from recognition.engine.types import (
+    Box,
+    Face,
+    FrameAnalysis,
+    FrameRequest,
+    Image,
+    PortraitAnalysis,
+    Problem,
+)
 
 
 class Analyser:
@@ -49,21 +60,36 @@ class Analyser:
         faces = self.faces_in(frame, self.search_frame(frame, request), self._kiosk_quality)
         if faces and (request.embed or faces[0].ear < request.embed_if_ear_below):
             faces[0] = self.with_embedding(frame, faces[0])
-        return _analysis(frame, faces, started)
+        code = read_code(frame) if request.read_code else None
+        cues = measure_cues(frame, faces[0]) if request.cues and faces else None
+        confidence = (
+            self.models.anti_spoofing.live_confidence(frame, faces[0].box)
+            if request.spoof_model and faces and self.models.anti_spoofing
+            else None
+        )
+        return replace(
+            _analysis(frame, faces, started), code=code, cues=cues, live_confidence=confidence
+        )
 
-    def analyse_photo(self, image: Image) -> FrameAnalysis:
+    def analyse_photo(self, image: Image, *, embed: bool = True) -> FrameAnalysis:
         """Search a photo, ``(h, w, 3)`` uint8 RGB, for the one person it is to enrol.
 
-        The largest face carries its embedding if no other face is nearly as large; otherwise its
-        quality names ``Problem.SEVERAL_FACES`` first and there is no embedding.
+        The largest face carries its embedding if ``embed`` asks for it and no other face is nearly
+        as large; with another one its quality names ``Problem.SEVERAL_FACES`` first.
         """
         started = time.perf_counter()
         faces = self.faces_in(image, self.search_photo(image), self._photo_quality)
         if len(prominent_faces(faces, self._detection.prominent_height_share)) > 1:
             faces[0] = _with_problem(faces[0], Problem.SEVERAL_FACES)
-        elif faces:
+        elif faces and embed:
             faces[0] = self.with_embedding(image, faces[0])
         return _analysis(image, faces, started)
+
+    def analyse_portrait(self, image: Image, *, embed: bool = True) -> PortraitAnalysis:
+        """As ``analyse_photo``, together with the portrait of the main face."""
+        analysis = self.analyse_photo(image, embed=embed)
+        portrait = portrait_jpeg(image, analysis.faces) if analysis.faces else None
+        return PortraitAnalysis(analysis, portrait)
 
     # ------------------------------------------------------------ where faces are
 
@@ -133,7 +159,7 @@ class Analyser:
         kept: list[Detection] = []
         for detection in sorted(detections, key=lambda d: d.confidence, reverse=True):
             if any(
-                _overlap(detection.box, surer.box) >= self._detection.same_face_overlap
+                detection.box.overlap(surer.box) >= self._detection.same_face_overlap
                 or (
                     detection.confidence < self.models.detector.confidence_beside_larger
                     and detection.box.area < surer.box.area
@@ -154,7 +180,13 @@ class Analyser:
         return sorted(faces, key=lambda face: face.box.area, reverse=True)
 
     def with_embedding(self, image: Image, face: Face) -> Face:
-        return replace(face, embedding=self.models.embedder.embed(image, face.landmarks))
+        """The face with its embedding, and that of the model being replaced where two serve."""
+        previous = self.models.previous_embedder
+        return replace(
+            face,
+            embedding=self.models.embedder.embed(image, face.landmarks),
+            previous_embedding=previous.embed(image, face.landmarks) if previous else None,
+        )
 
     def _face(self, image: Image, box: Box, thresholds: QualityThresholds) -> Face:
         height, width = image.shape[:2]
@@ -197,14 +229,6 @@ def _analysis(image: Image, faces: list[Face], started: float) -> FrameAnalysis:
 
 def _boxes(detections: list[Detection]) -> list[Box]:
     return [detection.box for detection in detections]
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Shared area over the smaller box: a box inside another one counts as the same face."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    smaller = min(one.area, other.area)
-    return width * height / smaller if width > 0 and height > 0 and smaller else 0.0
 
 
 def _resized(image: Image, scale: float) -> Image:

@@ -5,21 +5,50 @@ gallery, so it ends in a `LiveProbe` for somebody else to identify. One object s
 connection.
 
     searching → guiding → waiting → challenge → matching → (identify) → verdict → leaving → …
+                                                              ↓                ↑
+                                                              pass ────────────┘
 
-The face that blinked is the face that is matched: embeddings from before, during and after the
-blink must agree, and the face may neither vanish nor jump in between.
+What is asked is drawn anew for every challenge (`liveness.actions`). An action that is not done
+in its time is replaced by one of another kind, since some people cannot blink, and some cannot turn
+their heads; another action than the one asked gets a new sequence, a few times only.
+
+The face that did what was asked is the face that is matched: embeddings from before, during and
+after must agree, and the face may neither vanish nor jump in between. `liveness.watch` looks on
+from the first good frame.
+
+Where the caller asks for a pass after that, the face may vanish: a phone that is held up hides it.
+Who was recognised stays the one whose pass is waited for, whoever is before the camera; another
+live face, seen surely, ends the waiting and starts anew. So nobody is taken for somebody else, and
+the next in the queue need not wait for one who has gone away.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from recognition.engine.blink import Blink, BlinkTracker
 from recognition.engine.gallery import fuse, similarity
-from recognition.engine.thresholds import BlinkThresholds, DialoguePolicy
+from recognition.engine.liveness.actions import (
+    BLINKS,
+    KIND_OF,
+    Action,
+    Actions,
+    Kind,
+    Level,
+    drawn,
+    new_nonce,
+    sequences,
+)
+from recognition.engine.liveness.challenge import Challenge, Seen
+from recognition.engine.liveness.findings import Finding, Refusal
+from recognition.engine.liveness.movements import Movement, Posture, RestPose
+from recognition.engine.liveness.watch import PassiveWatch
+from recognition.engine.quality import fusion_weight
+from recognition.engine.thresholds import ActionThresholds, BlinkThresholds, DialoguePolicy
 from recognition.engine.types import (
     Box,
     Embedding,
@@ -32,6 +61,10 @@ from recognition.engine.types import (
 #: A whole frame is searched at full resolution, or for bystanders, every so many frames.
 FINE_SEARCH_EVERY = 5
 COUNT_FACES_EVERY = 3
+#: Codes are looked for in so many frames, while they are taken beside faces: 4 ms each.
+READ_CODE_EVERY = 3
+#: While a pass is awaited, the face is compared in so many frames.
+COMPARE_FACE_EVERY = 2
 
 
 class Phase(StrEnum):
@@ -40,6 +73,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     CHALLENGE = "challenge"
     MATCHING = "matching"
+    PASS = "pass"  # noqa: S105 -- no password
     VERDICT = "verdict"
     LEAVING = "leaving"
 
@@ -58,9 +92,28 @@ class Hint(StrEnum):
     ONE_PERSON = "one_person"
     OPEN_EYES = "open_eyes"
     BLINK = "blink"
+    BLINK_TWICE = "blink_twice"
+    BLINK_AGAIN = "blink_again"
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    TURN_FURTHER = "turn_further"
+    LOOK_UP = "look_up"
+    UP_FURTHER = "up_further"
+    OPEN_MOUTH = "open_mouth"
+    OPEN_WIDER = "open_wider"
+    CLOSE_MOUTH = "close_mouth"
+    OTHER_ACTION = "other_action"
+    SOMETHING_ELSE = "something_else"
     WAIT = "wait"
     NEXT = "next"
+    SHOW_PASS = "show_pass"  # noqa: S105
 
+
+#: In these the passive checks look on, and the workers measure what they need.
+WATCHED = (Phase.GUIDING, Phase.WAITING, Phase.CHALLENGE, Phase.MATCHING)
+
+#: What people do who step up to the camera: before anything was asked it only begins anew.
+STEPPED_IN = (Refusal.GAP, Refusal.JUMP)
 
 HINT_FOR_PROBLEM = {
     Problem.NO_FACE: Hint.LOOK,
@@ -77,6 +130,25 @@ HINT_FOR_PROBLEM = {
     Problem.EYES_CLOSED: Hint.OPEN_EYES,
 }
 
+HINT_FOR_ACTION = {
+    Action.BLINK_ONCE: Hint.BLINK,
+    Action.BLINK_TWICE: Hint.BLINK_TWICE,
+    Action.TURN_LEFT: Hint.TURN_LEFT,
+    Action.TURN_RIGHT: Hint.TURN_RIGHT,
+    Action.LOOK_UP: Hint.LOOK_UP,
+    Action.OPEN_MOUTH: Hint.OPEN_MOUTH,
+}
+
+#: What is missing of an action that stands still half-way.
+HINT_HALF_WAY = {
+    Action.BLINK_ONCE: Hint.BLINK,
+    Action.BLINK_TWICE: Hint.BLINK_AGAIN,
+    Action.TURN_LEFT: Hint.TURN_FURTHER,
+    Action.TURN_RIGHT: Hint.TURN_FURTHER,
+    Action.LOOK_UP: Hint.UP_FURTHER,
+    Action.OPEN_MOUTH: Hint.OPEN_WIDER,
+}
+
 #: How far a check-in has come at the start of each phase, for the kiosk's ring.
 _PROGRESS_AT = {
     Phase.SEARCHING: 0.0,
@@ -84,6 +156,7 @@ _PROGRESS_AT = {
     Phase.WAITING: 0.25,
     Phase.CHALLENGE: 0.5,
     Phase.MATCHING: 0.7,
+    Phase.PASS: 0.9,
     Phase.VERDICT: 1.0,
     Phase.LEAVING: 0.0,
 }
@@ -93,34 +166,65 @@ _HINT_IN = {
     Phase.SEARCHING: Hint.LOOK,
     Phase.GUIDING: Hint.STILL,
     Phase.WAITING: Hint.STILL,
-    Phase.CHALLENGE: Hint.BLINK,
+    Phase.CHALLENGE: Hint.STRAIGHT,
     Phase.MATCHING: Hint.WAIT,
+    Phase.PASS: Hint.SHOW_PASS,
     Phase.VERDICT: Hint.WAIT,
     Phase.LEAVING: Hint.NEXT,
 }
 
 
-class Refusal(StrEnum):
-    """Why a face was not taken for a live person. Values are stable: they are stored."""
+class PassEnd(StrEnum):
+    """Why a pass is awaited no longer. Values are stable: they are stored."""
 
-    NO_BLINK = "no_blink"
-    IDENTITY_CHANGED = "identity_changed"
+    TIMEOUT = "no_pass"
+    OTHER_FACE = "other_face"
+
+
+class AntiSpoofing(StrEnum):
+    """Whether the anti-spoofing model is asked, and whether it decides. Values are settings."""
+
+    OFF = "off"
+    ADVISORY = "advisory"
+    REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveProbe:
-    """A face that has shown itself alive: the fused embedding, ``(d,)``, and how it was shown."""
+    """A face that has shown itself alive: the fused embedding, ``(d,)``, and how it was shown.
+
+    ``previous`` is the same by the model that is being replaced, where two serve.
+    """
 
     embedding: Embedding
     trace: dict[str, Any]
+    previous: Embedding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The action that is asked just now: which of how many, and how much of it is done, 0 to 1.
+
+    ``action`` is None on the way back to rest: the action of that number is done.
+    """
+
+    action: Action | None
+    number: int
+    of: int
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """The answer to one frame.
 
-    At most one of ``probe`` and ``refusal`` is set; the caller then decides the outcome and calls
-    `CheckInDialogue.conclude`.
+    At most one of ``probe``, ``refusal`` and ``ended`` is set; the caller then decides the outcome
+    and calls `CheckInDialogue.conclude`, or for a probe `CheckInDialogue.ask_for_pass` where it
+    needs one and `CheckInDialogue.look_again` where it does not suffice. After
+    ``PassEnd.OTHER_FACE`` the next person is served already, and nothing is called.
+
+    ``code`` is one that has just come before the camera. The caller concludes if it decides on it,
+    and says what is wrong if not; a code that is held up still is not told again.
     """
 
     phase: Phase
@@ -130,6 +234,24 @@ class Step:
     probe: LiveProbe | None = None
     refusal: Refusal | None = None
     trace: dict[str, Any] = field(default_factory=dict)
+    code: str | None = None
+    ended: PassEnd | None = None
+    asked: Asked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """An embedded frame. Others must be ``likeness`` alike to it; only frontal ones are fused."""
+
+    phase: Phase
+    embedding: Embedding
+    previous: Embedding | None
+    likeness: float
+    weight: float
+
+    @property
+    def frontal(self) -> bool:
+        return self.phase is not Phase.CHALLENGE
 
 
 @dataclass(slots=True)
@@ -137,41 +259,116 @@ class _Visit:
     """What is known of the person before the camera; forgotten when they leave or change."""
 
     tracker: BlinkTracker
+    rest: RestPose
+    level: Level
+    watch: PassiveWatch
+    watched: bool = False
     face: Face | None = None
     seen_at_ms: float = 0.0
     good_at_ms: float = 0.0
     ask_at_ms: float = 0.0
     tries: int = 1
-    before: list[Embedding] = field(default_factory=list)
-    during: list[Embedding] = field(default_factory=list)
-    after: list[Embedding] = field(default_factory=list)
+    why_again: Hint | None = None
+    unable: frozenset[Kind] = frozenset()
+    challenge: Challenge | None = None
+    showed_life: bool = False
+    sightings: list[_Sighting] = field(default_factory=list)
     least_similarity: float = 1.0
-    trace: dict[str, Any] = field(default_factory=dict)
+    live_confidences: list[float] = field(default_factory=list)
+    missed: list[Action] = field(default_factory=list)
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    finding: Finding | None = None
+    looks: int = 1
+    probe: Embedding | None = None
+    strange_frames: int = 0
+
+    def count(self, phase: Phase) -> int:
+        """How many frames of this phase were embedded."""
+        return sum(sighting.phase is phase for sighting in self.sightings)
+
+    def fused(self) -> Embedding:
+        """Of all frames of a face that looked ahead, by their quality."""
+        frontal = [one for one in self.sightings if one.frontal]
+        return fuse([one.embedding for one in frontal], [one.weight for one in frontal])
+
+    def fused_previous(self) -> Embedding | None:
+        """The same by the model that is being replaced; None where only one serves."""
+        pairs = [
+            (one.previous, one.weight)
+            for one in self.sightings
+            if one.frontal and one.previous is not None
+        ]
+        return fuse([one for one, _ in pairs], [weight for _, weight in pairs]) if pairs else None
+
+
+class _CodesInView:
+    """Tells a code that has just come from one that is held up still.
+
+    One frame in four misses a code that is there, so a code has gone only after a while.
+    """
+
+    def __init__(self, gone_ms: float) -> None:
+        self._gone_ms = gone_ms
+        self._seen_at_ms: dict[str, float] = {}
+
+    def newly(self, code: str | None, at_ms: float) -> str | None:
+        """The code of this frame if it was not in view before."""
+        self._seen_at_ms = {
+            one: seen_at_ms
+            for one, seen_at_ms in self._seen_at_ms.items()
+            if at_ms - seen_at_ms < self._gone_ms
+        }
+        new = code if code not in self._seen_at_ms else None
+        if code is not None:
+            self._seen_at_ms[code] = at_ms
+        return new
+
+    def nobody_looked_until(self, at_ms: float) -> None:
+        """A code that was in view when looking stopped may be there still."""
+        self._seen_at_ms = dict.fromkeys(self._seen_at_ms, at_ms)
 
 
 class CheckInDialogue:
     """One kiosk's conversation.
 
     Args:
-        draw: returns a random number from 0 to 1; it sets the moment of the challenge.
+        draw: returns a random number from 0 up to 1; it sets the challenge and its moment.
+        anti_spoofing: whether the anti-spoofing model is asked, and whether it decides.
+        new_watch: makes the passive checks of one visit.
+
+    Attributes:
+        liveness: how much is asked of the next person.
+        takes_passes: whether a pass may be shown at any time; else only when it is asked for.
     """
 
     def __init__(
         self,
         *,
         draw: Callable[[], float],
+        liveness: Level = Level.CHALLENGE,
+        anti_spoofing: AntiSpoofing = AntiSpoofing.OFF,
         policy: DialoguePolicy | None = None,
         blink_thresholds: BlinkThresholds | None = None,
+        action_thresholds: ActionThresholds | None = None,
+        new_watch: Callable[[], PassiveWatch] = PassiveWatch,
     ) -> None:
         self._draw = draw
+        self.liveness = liveness
+        self._anti_spoofing = anti_spoofing
         self.policy = policy or DialoguePolicy()
         self._blink_thresholds = blink_thresholds or BlinkThresholds()
+        self._action_thresholds = action_thresholds or ActionThresholds()
+        self._new_watch = new_watch
+        self._last_actions: Actions | None = None
+        self._wrong_at_ms: list[float] = []
         self._frames = 0
         self._show_until_ms = 0.0
         self._gone_since_ms: float | None = None
         self._phase = Phase.SEARCHING
         self._entered_at_ms = 0.0
-        self._visit = _Visit(BlinkTracker(self._blink_thresholds))
+        self._visit = self._new_visit()
+        self._codes = _CodesInView(self.policy.code_gone_ms)
+        self.takes_passes = False
 
     # What the caller asks
 
@@ -183,28 +380,83 @@ class CheckInDialogue:
         """Whether frames need not be analysed, because the verdict is still on the screen."""
         return self._phase is Phase.VERDICT and at_ms < self._show_until_ms
 
+    @property
+    def may_look_again(self) -> bool:
+        """Whether the last probe's person may be asked for more frames: once per visit."""
+        return self._visit.probe is not None and self._visit.looks == 1
+
     def request(self) -> FrameRequest:
         """What the next frame has to be searched for."""
         if self._visit.face is None:
-            return FrameRequest(fine=self._frames % FINE_SEARCH_EVERY == 0)
+            return FrameRequest(
+                fine=self._frames % FINE_SEARCH_EVERY == 0, read_code=self._looks_for_code()
+            )
         return FrameRequest(
             near=self._visit.face.box,
             count_faces=self._phase in (Phase.GUIDING, Phase.MATCHING)
             or self._frames % COUNT_FACES_EVERY == 0,
             embed=self._wants_embedding(),
             embed_if_ear_below=self._visit.tracker.closed_below
-            if self._phase is Phase.CHALLENGE
+            if self._asked_action() in BLINKS
             else 0.0,
+            read_code=self._looks_for_code(),
+            cues=self._phase in WATCHED,
+            spoof_model=self._wants_spoof_model(),
         )
 
     def step(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         """Take the analysis of the frame that arrived at ``at_ms``, which never goes back."""
         self._frames += 1
         if self._phase is Phase.VERDICT:
+            self._codes.nobody_looked_until(at_ms)
             self._leave(at_ms)
+        code = self._codes.newly(analysis.code, at_ms)
+        if self._phase is Phase.PASS:
+            step = self._step_pass(analysis, at_ms)
+        else:
+            step = self._step_with_face(analysis, at_ms)
+        if code is None or step.probe or step.refusal or step.ended:
+            return step
+        return replace(step, code=code)
+
+    def ask_for_pass(self, at_ms: float) -> Step:
+        """The face of the last probe is known, and its person's pass is needed too."""
+        # Who holds the pass up already need not take it down and show it again.
+        self._codes = _CodesInView(self.policy.code_gone_ms)
+        self._enter(Phase.PASS, at_ms)
+        return self._answer()
+
+    def look_again(self, at_ms: float) -> Step:
+        """The last probe does not suffice: take as many frames more, and fuse all of them.
+
+        Raises:
+            ValueError: it was done before in this visit, or there is no probe; see
+                `may_look_again`.
+        """
+        if not self.may_look_again:
+            raise ValueError(
+                "got look_again without a probe or for the second time in one visit, expected "
+                "may_look_again: conclude instead"
+            )
+        self._visit.looks += 1
+        self._enter(Phase.MATCHING, at_ms)
+        return self._answer()
+
+    def start_over(self) -> None:
+        """Serve whoever is there without waiting for the last person to step away."""
+        self._start_again()
+
+    def conclude(self, at_ms: float) -> None:
+        """The outcome is on the screen from now on; the person is asked to step away after it."""
+        self._wrong_at_ms.clear()
+        self._enter(Phase.VERDICT, at_ms)
+        self._show_until_ms = at_ms + self.policy.show_ms
+
+    # Phases
+
+    def _step_with_face(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         if self._phase is Phase.LEAVING:
             return self._step_leaving(analysis, at_ms)
-
         face = analysis.main_face
         if face is None:
             return self._step_without_face(at_ms)
@@ -212,22 +464,24 @@ class CheckInDialogue:
             self._start_again()
         self._visit.face, self._visit.seen_at_ms = face, at_ms
         if self._phase is Phase.SEARCHING:
+            self._visit.level = self.liveness
             self._enter(Phase.GUIDING, at_ms)
 
         problem = self._problem(analysis, face)
+        blink = self._visit.tracker.add(face, at_ms) if problem is None else None
+        self._watch(analysis, face, at_ms, good=problem is None)
+        refusal = self._found(complete=False)
+        if refusal in STEPPED_IN and self._visit.challenge is None:
+            return self._guide(Problem.BLURRED, at_ms)
+        if refusal is not None:
+            return self._answer(refusal=refusal)
         if problem is None:
             self._visit.good_at_ms = at_ms
-            return self._STEPS[self._phase](self, face, self._visit.tracker.add(face, at_ms), at_ms)
+            self._visit.showed_life = self._visit.showed_life or blink is not None
+            return self._STEPS[self._phase](self, face, blink, at_ms)
         if self._tolerates(problem, at_ms):
             return self._answer()
         return self._guide(problem, at_ms)
-
-    def conclude(self, at_ms: float) -> None:
-        """The outcome is on the screen from now on; the person is asked to step away after it."""
-        self._enter(Phase.VERDICT, at_ms)
-        self._show_until_ms = at_ms + self.policy.show_ms
-
-    # Phases
 
     def _step_without_face(self, at_ms: float) -> Step:
         if self._visit.face is None or at_ms - self._visit.seen_at_ms > self.policy.max_gap_ms:
@@ -248,46 +502,118 @@ class CheckInDialogue:
         return self._answer()
 
     def _step_waiting(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
-        if not self._keep(face, self._visit.before):
+        visit = self._visit
+        if not self._keep(face, self.policy.same_face_similarity):
             return self._guide(Problem.BLURRED, at_ms)
-        ready = self._visit.tracker.learned and not self._visit.tracker.eyes_closed
-        if (
-            ready
-            and at_ms >= self._visit.ask_at_ms
-            and len(self._visit.before) >= self.policy.frames_before
-        ):
-            self._enter(Phase.CHALLENGE, at_ms)
-        return self._answer()
+        if visit.tries == 1:
+            visit.rest.add(face)
+        if not visit.rest.learned or not visit.tracker.learned or visit.tracker.eyes_closed:
+            return self._answer()
+        if at_ms < visit.ask_at_ms or visit.count(Phase.WAITING) < self.policy.frames_before:
+            return self._answer()
+        if self._is_at_rest(face):
+            self._challenge(at_ms)
+            return self._answer()
+        if at_ms - visit.ask_at_ms > self.policy.return_ms:
+            return self._guide(Problem.TURNED, at_ms)
+        return self._answer(hint=self._way_back(face))
 
     def _step_challenge(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
-        if not self._keep(face, self._visit.during):
+        challenge = self._running_challenge()
+        if not self._keep(face, self._likeness_asked(challenge)):
             return self._answer(refusal=Refusal.IDENTITY_CHANGED)
-        waited_ms = at_ms - self._entered_at_ms
-        if blink and self._visit.during and self._reaction_ms(blink) >= self.policy.reaction_ms:
-            self._visit.trace["blink"] = {
-                "reaction_ms": round(self._reaction_ms(blink)),
-                "closed_ms": round(blink.closed_ms),
-                "spanned_ms": round(blink.spanned_ms),
-                "depth": round(blink.depth, 2),
-            }
-            self._enter(Phase.MATCHING, at_ms)
-        elif waited_ms > self.policy.challenge_ms and not self._visit.tracker.eyes_closed:
-            if self._visit.tries >= self.policy.tries:
+        seen = challenge.add(face, blink, at_ms, eyes_closed=self._visit.tracker.eyes_closed)
+        self._visit.showed_life = self._visit.showed_life or bool(challenge.deeds)
+        match seen:
+            case Seen.DONE:
+                self._enter(Phase.MATCHING, at_ms)
+            case Seen.NOT_DONE:
+                return self._after_missing(challenge, at_ms)
+            case Seen.OTHER_ACTION:
+                return self._after_other(challenge, at_ms)
+            case Seen.NOT_BACK:
+                return self._guide(Problem.TURNED, at_ms)
+        return self._answer(hint=self._hint_in(challenge, at_ms))
+
+    def _after_missing(self, challenge: Challenge, at_ms: float) -> Step:
+        """Ask for something of another kind, as long as there is something."""
+        visit, missed = self._visit, challenge.asked
+        assert missed is not None  # noqa: S101 -- for the type checker
+        visit.missed.append(missed)
+        if visit.level is Level.BLINK:
+            if visit.tries >= self.policy.tries:
                 return self._answer(refusal=Refusal.NO_BLINK)
-            self._visit.tries += 1
-            self._wait(at_ms)
+            return self._once_more(None, at_ms)
+        visit.unable |= {KIND_OF[missed]}
+        if visit.tries >= self.policy.sequences or not self._choices():
+            # Whoever lives has blinked meanwhile, or done something of what was asked.
+            refusal = Refusal.NO_ACTION if visit.showed_life else Refusal.NO_SIGN_OF_LIFE
+            return self._answer(refusal=refusal)
+        return self._once_more(Hint.SOMETHING_ELSE, at_ms)
+
+    def _after_other(self, challenge: Challenge, at_ms: float) -> Step:
+        """Something else was done. People mix up left and right; a recording does so each time."""
+        self._visit.wrong.append({"asked": challenge.asked, "did": challenge.other})
+        since_ms = at_ms - self.policy.wrong_within_ms
+        self._wrong_at_ms = [*(one for one in self._wrong_at_ms if one > since_ms), at_ms]
+        if (
+            len(self._wrong_at_ms) >= self.policy.wrong_actions
+            or self._visit.tries >= self.policy.sequences
+        ):
+            return self._answer(refusal=Refusal.WRONG_ACTION)
+        return self._once_more(Hint.OTHER_ACTION, at_ms)
+
+    def _once_more(self, why: Hint | None, at_ms: float) -> Step:
+        self._visit.tries += 1
+        self._visit.why_again = why
+        self._wait(at_ms, explain_ms=self.policy.explain_ms if why else 0.0)
         return self._answer()
 
     def _step_matching(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
-        if not self._visit.tracker.eyes_closed and not self._keep(face, self._visit.after):
-            return self._answer(refusal=Refusal.IDENTITY_CHANGED)
-        if len(self._visit.after) >= self.policy.frames_after:
-            return self._answer(
-                probe=LiveProbe(fuse([*self._visit.before, *self._visit.after]), self._full_trace())
-            )
+        visit = self._visit
+        at_rest = self._is_at_rest(face)
+        if at_rest and not visit.tracker.eyes_closed:
+            if not self._keep(face, self.policy.same_face_similarity):
+                return self._answer(refusal=Refusal.IDENTITY_CHANGED)
+            if visit.count(Phase.MATCHING) >= visit.looks * self.policy.frames_after:
+                return self._finish()
         if at_ms - self._entered_at_ms > self.policy.match_ms:
             return self._guide(Problem.BLURRED, at_ms)
-        return self._answer()
+        return self._answer(hint=None if at_rest else self._way_back(face))
+
+    def _finish(self) -> Step:
+        """Everything was shown: the last questions, then the probe."""
+        visit = self._visit
+        refusal = self._found(complete=True)
+        if refusal is None and not self._model_agrees():
+            refusal = Refusal.SPOOF_MODEL
+        if refusal is not None:
+            return self._answer(refusal=refusal)
+        visit.probe = visit.fused()
+        return self._answer(
+            probe=LiveProbe(
+                embedding=visit.probe, trace=self._full_trace(), previous=visit.fused_previous()
+            )
+        )
+
+    def _step_pass(self, analysis: FrameAnalysis, at_ms: float) -> Step:
+        face = analysis.main_face
+        if face is not None:
+            self._visit.face = face
+        if self._has_become_strange(face):
+            self._start_again()
+            return replace(self._step_with_face(analysis, at_ms), ended=PassEnd.OTHER_FACE)
+        timed_out = at_ms - self._entered_at_ms > self.policy.pass_ms
+        return self._answer(ended=PassEnd.TIMEOUT if timed_out else None)
+
+    def _has_become_strange(self, face: Face | None) -> bool:
+        """Whether several frames in a row showed somebody else's face, and clearly."""
+        if face is None or face.embedding is None or not face.quality.usable:
+            return False
+        assert self._visit.probe is not None  # noqa: S101 -- for the type checker
+        alike = similarity(face.embedding, self._visit.probe) >= self.policy.other_face_similarity
+        self._visit.strange_frames = 0 if alike else self._visit.strange_frames + 1
+        return self._visit.strange_frames >= self.policy.other_face_frames
 
     def _step_leaving(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         face = analysis.main_face
@@ -314,9 +640,17 @@ class CheckInDialogue:
 
     # Transitions
 
+    def _new_visit(self) -> _Visit:
+        return _Visit(
+            BlinkTracker(self._blink_thresholds),
+            RestPose(self._action_thresholds),
+            self.liveness,
+            self._new_watch(),
+        )
+
     def _start_again(self) -> None:
         self._phase = Phase.SEARCHING
-        self._visit = _Visit(BlinkTracker(self._blink_thresholds))
+        self._visit = self._new_visit()
 
     def _enter(self, phase: Phase, at_ms: float) -> None:
         self._phase, self._entered_at_ms = phase, at_ms
@@ -327,13 +661,101 @@ class CheckInDialogue:
         self._visit.face, self._gone_since_ms = face, None
         self._enter(Phase.LEAVING, at_ms)
 
-    def _wait(self, at_ms: float) -> None:
+    def _wait(self, at_ms: float, *, explain_ms: float = 0.0) -> None:
         """Let a random time pass before the challenge, so that it cannot be foreseen."""
         policy = self.policy
         self._enter(Phase.WAITING, at_ms)
-        self._visit.ask_at_ms = (
-            at_ms + policy.wait_min_ms + self._draw() * (policy.wait_max_ms - policy.wait_min_ms)
+        wait_ms = policy.wait_min_ms + self._draw() * (policy.wait_max_ms - policy.wait_min_ms)
+        self._visit.ask_at_ms = at_ms + explain_ms + wait_ms
+
+    def _challenge(self, at_ms: float) -> None:
+        """Draw what is asked of this person now."""
+        nonce = new_nonce(self._draw)
+        self._last_actions = drawn(nonce, self._choices(), last=self._last_actions)
+        thresholds = self._action_thresholds
+        if self._visit.level is Level.BLINK:
+            thresholds = replace(thresholds, other_share=math.inf)
+        self._visit.challenge = Challenge(
+            nonce=nonce,
+            actions=self._last_actions,
+            rest=self._visit.rest.posture,
+            at_ms=at_ms,
+            policy=self.policy,
+            thresholds=thresholds,
         )
+        self._enter(Phase.CHALLENGE, at_ms)
+
+    def _choices(self) -> tuple[Actions, ...]:
+        return sequences(self._visit.level, unable=self._visit.unable)
+
+    # What is shown of life
+
+    def _running_challenge(self) -> Challenge:
+        assert self._visit.challenge is not None  # noqa: S101 -- for the type checker
+        return self._visit.challenge
+
+    def _asked_action(self) -> Action | None:
+        return self._running_challenge().asked if self._phase is Phase.CHALLENGE else None
+
+    def _likeness_asked(self, challenge: Challenge) -> float:
+        if challenge.asked in BLINKS:
+            return self.policy.same_face_similarity_closed
+        return self.policy.same_face_similarity_moved
+
+    def _movement(self, face: Face) -> Movement:
+        rest = self._visit.rest.posture
+        return Movement.between(rest, Posture.of(face), self._action_thresholds)
+
+    def _is_at_rest(self, face: Face) -> bool:
+        return self._movement(face).from_rest < self._action_thresholds.rest_share
+
+    def _way_back(self, face: Face) -> Hint:
+        """What brings a face that is not at rest back to it."""
+        if self._movement(face).head < self._action_thresholds.rest_share:
+            return Hint.CLOSE_MOUTH
+        return Hint.STRAIGHT
+
+    def _hint_in(self, challenge: Challenge, at_ms: float) -> Hint | None:
+        """What the person is to do next, or None where the phase says it."""
+        if self._phase is not Phase.CHALLENGE:
+            return None
+        if challenge.asked is not None:
+            half_way = challenge.is_half_way(at_ms)
+            return (HINT_HALF_WAY if half_way else HINT_FOR_ACTION)[challenge.asked]
+        movement = challenge.movement
+        closes = movement.mouth >= self._action_thresholds.rest_share > movement.head
+        return Hint.CLOSE_MOUTH if closes else Hint.STRAIGHT
+
+    def _watch(self, analysis: FrameAnalysis, face: Face, at_ms: float, *, good: bool) -> None:
+        """Let the passive checks see the frame, from the first good one on."""
+        visit = self._visit
+        visit.watched = visit.watched or good
+        if not visit.watched:
+            return
+        visit.watch.add(
+            analysis,
+            face,
+            at_ms,
+            action=self._asked_action(),
+            eyes_closed=visit.tracker.eyes_closed,
+        )
+        if analysis.live_confidence is not None:
+            visit.live_confidences.append(analysis.live_confidence)
+
+    def _found(self, *, complete: bool) -> Refusal | None:
+        self._visit.finding = self._visit.watch.finding(complete=complete)
+        return self._visit.finding.reason if self._visit.finding else None
+
+    def _model_agrees(self) -> bool:
+        """Without an answer of the model, a required one is none."""
+        if self._anti_spoofing is not AntiSpoofing.REQUIRED:
+            return True
+        confidence = self._live_confidence()
+        return confidence is not None and confidence >= self.policy.live_confidence
+
+    def _live_confidence(self) -> float | None:
+        given = self._visit.live_confidences
+        return sum(given) / len(given) if given else None
 
     # Checks
 
@@ -349,11 +771,10 @@ class CheckInDialogue:
         others = [other.box.area for other in analysis.faces[1:]]
         if others and max(others) >= self.policy.bystander_share * face.box.area:
             return Problem.SEVERAL_FACES
-        may_close_eyes = self._phase is not Phase.GUIDING
-        for problem in face.quality.problems:
-            if not (may_close_eyes and problem is Problem.EYES_CLOSED):
-                return problem
-        return None
+        forgiven = set() if self._phase is Phase.GUIDING else {Problem.EYES_CLOSED}
+        if self._visit.challenge is not None and self._visit.level is not Level.BLINK:
+            forgiven.add(Problem.TURNED)
+        return next((one for one in face.quality.problems if one not in forgiven), None)
 
     def _tolerates(self, problem: Problem, at_ms: float) -> bool:
         """Whether a bad frame is passed over: a check-in under way survives a short one."""
@@ -363,39 +784,61 @@ class CheckInDialogue:
             and at_ms - self._visit.good_at_ms <= self.policy.max_gap_ms
         )
 
-    def _reaction_ms(self, blink: Blink) -> float:
-        """From the challenge to the lids' closing."""
-        return blink.closed_from_ms - self._entered_at_ms
-
     def _wants_embedding(self) -> bool:
         if self._phase is Phase.WAITING:
-            return len(self._visit.before) < self.policy.frames_before
+            return self._visit.count(Phase.WAITING) < self.policy.frames_before
+        if self._phase is Phase.CHALLENGE:
+            return self._running_challenge().wants_embedding
+        if self._phase is Phase.PASS:
+            return self._frames % COMPARE_FACE_EVERY == 0
         return self._phase is Phase.MATCHING
 
-    def _keep(self, face: Face, kept: list[Embedding]) -> bool:
-        """Keep the frame's embedding, if it has one; False if it shows another face."""
+    def _wants_spoof_model(self) -> bool:
+        return (
+            self._anti_spoofing is not AntiSpoofing.OFF
+            and self._phase is Phase.MATCHING
+            and len(self._visit.live_confidences) < self.policy.spoof_model_frames
+        )
+
+    def _looks_for_code(self) -> bool:
+        if self._phase is Phase.PASS:
+            return True
+        return self.takes_passes and self._frames % READ_CODE_EVERY == 0
+
+    def _keep(self, face: Face, likeness: float) -> bool:
+        """Keep the frame's embedding, if it has one; False if it shows another face.
+
+        ``likeness`` is the least similarity to any other frame; of two frames the lower one counts.
+        """
         if face.embedding is None:
             return True
-        for others in (self._visit.before, self._visit.during, self._visit.after):
-            least = (
-                self.policy.same_face_similarity_closed
-                if self._visit.during is kept or self._visit.during is others
-                else self.policy.same_face_similarity
+        visit = self._visit
+        for other in visit.sightings:
+            alike = similarity(face.embedding, other.embedding)
+            visit.least_similarity = min(visit.least_similarity, alike)
+            if alike < min(likeness, other.likeness):
+                return False
+        visit.sightings.append(
+            _Sighting(
+                phase=self._phase,
+                embedding=face.embedding,
+                previous=face.previous_embedding,
+                likeness=likeness,
+                weight=fusion_weight(face.quality),
             )
-            for other in others:
-                likeness = similarity(face.embedding, other)
-                self._visit.least_similarity = min(self._visit.least_similarity, likeness)
-                if likeness < least:
-                    return False
-        kept.append(face.embedding)
+        )
         return True
 
     # Answers
 
     def _progress(self) -> float:
         progress = _PROGRESS_AT[self._phase]
-        if self._phase is Phase.MATCHING:
-            progress += (1 - progress) * min(1.0, len(self._visit.after) / self.policy.frames_after)
+        if self._phase is Phase.CHALLENGE:
+            matching = _PROGRESS_AT[Phase.MATCHING]
+            progress += (matching - progress) * self._running_challenge().progress
+        elif self._phase is Phase.MATCHING:
+            wanted = self._visit.looks * self.policy.frames_after
+            progress += (1 - progress) * min(1.0, self._visit.count(Phase.MATCHING) / wanted)
         return round(progress, 2)
 
     def _answer(
@@ -404,24 +847,62 @@ class CheckInDialogue:
         hint: Hint | None = None,
         probe: LiveProbe | None = None,
         refusal: Refusal | None = None,
+        ended: PassEnd | None = None,
     ) -> Step:
         return Step(
             phase=self._phase,
-            hint=hint or _HINT_IN[self._phase],
+            hint=hint or self._usual_hint(),
             progress=self._progress(),
             face=self._visit.face.box if self._visit.face else None,
             probe=probe,
             refusal=refusal,
             trace=self._full_trace() if refusal else {},
+            ended=ended,
+            asked=self._asked(),
+        )
+
+    def _usual_hint(self) -> Hint:
+        asked = self._asked_action()
+        if asked is not None:
+            return HINT_FOR_ACTION[asked]
+        if self._phase is Phase.WAITING and self._visit.why_again is not None:
+            return self._visit.why_again
+        return _HINT_IN[self._phase]
+
+    def _asked(self) -> Asked | None:
+        if self._phase is not Phase.CHALLENGE:
+            return None
+        challenge = self._running_challenge()
+        return Asked(
+            action=challenge.asked,
+            number=challenge.number,
+            of=len(challenge.actions),
+            share=round(challenge.share, 2),
         )
 
     def _full_trace(self) -> dict[str, Any]:
         """The figures that an attempt keeps: no picture and no embedding among them."""
-        return {
-            "challenge": "blink_once",
-            "tries": self._visit.tries,
-            "baseline_ear": round(self._visit.tracker.baseline, 3),
-            "least_similarity": round(self._visit.least_similarity, 4),
-            "frames": len(self._visit.before) + len(self._visit.during) + len(self._visit.after),
-            **self._visit.trace,
+        visit, challenge = self._visit, self._visit.challenge
+        trace: dict[str, Any] = {
+            "level": visit.level,
+            "challenge": " ".join(challenge.actions) if challenge else "",
+            "nonce": challenge.nonce if challenge else "",
+            "tries": visit.tries,
+            "baseline_ear": round(visit.tracker.baseline, 3),
+            "least_similarity": round(visit.least_similarity, 4),
+            "frames": len(visit.sightings),
+            "actions": [deed.trace() for deed in challenge.deeds] if challenge else [],
+            "missed": list(visit.missed),
+            "wrong": list(visit.wrong),
+            "passive": visit.watch.trace(),
         }
+        confidence = self._live_confidence()
+        if confidence is not None:
+            trace["live_confidence"] = round(confidence, 3)
+        if visit.finding is not None:
+            trace["finding"] = {
+                "check": visit.finding.check,
+                "figure": round(visit.finding.figure, 3),
+                "limit": visit.finding.limit,
+            }
+        return trace

@@ -1,13 +1,12 @@
-"""Open-set identification measured on labelled faces.
+"""Verification and the search for double accounts, on labelled faces.
 
-Terms after ISO/IEC 19795-1: a *mated* probe shows somebody in the gallery, a *non-mated* one a
-stranger. FPIR is the share of non-mated probes that are taken for somebody; FNIR the share of
-mated probes that are not found, or found as somebody else.
+Terms after ISO/IEC 19795-1: FMR is the share of comparisons of a template with another person that
+match; FNMR the share of those with its owner that do not. Identification is in `open_set`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,96 +19,197 @@ Similarities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
-    """Searches of many probes, pooled over random galleries.
+class DoubleTrials:
+    """Accounts compared with each other, pooled over random choices of people and pictures.
 
-    ``mated``: similarity to the own template, ``(m,)``; ``rivals``: to the nearest other one,
-    ``(m,)``; ``non_mated``: of strangers to the nearest template, ``(k,)``.
+    ``doubles``: similarity of a person's second account to the first, ``(m,)``; ``singles``: of an
+    account without a double to the most similar one of the others, ``(k,)``.
+    """
+
+    doubles: Similarities
+    singles: Similarities
+    accounts: int
+
+    def found_at(self, threshold: float) -> float:
+        """Share of double accounts that are flagged."""
+        return float(np.mean(self.doubles >= threshold))
+
+    def falsely_flagged_at(self, threshold: float) -> float:
+        """Share of accounts flagged although they have no double."""
+        return float(np.mean(self.singles >= threshold))
+
+    def threshold_at(self, falsely_flagged: float) -> float:
+        """The least similarity at which at most this share is falsely flagged."""
+        return threshold_passed_by(falsely_flagged, self.singles)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationTrials:
+    """Templates compared with one probe at a time, pooled over random choices of pictures.
+
+    ``mated``: similarity of a probe to the own template, ``(m,)``; ``non_mated``: to somebody
+    else's, ``(k,)``, the most alike first. People are numbered from 0 to ``people - 1``:
+    ``mated_owners``, ``(m,)``, tells whose template it was, ``owners`` and ``probers``, ``(k,)``,
+    whose template met whose probe.
     """
 
     mated: Similarities
-    rivals: Similarities
+    mated_owners: npt.NDArray[np.int16]
     non_mated: Similarities
-    gallery_size: int
+    owners: npt.NDArray[np.int16]
+    probers: npt.NDArray[np.int16]
+    people: int
 
-    @property
-    def rank_1(self) -> float:
-        """Share of mated probes that are nearest to their own template."""
-        return float(np.mean(self.mated > self.rivals))
+    def threshold_at(self, fmr: float) -> float:
+        """The least similarity at which at most this share of the others is taken for the owner."""
+        return threshold_passed_by(fmr, self.non_mated)
 
-    def threshold_at(self, fpir: float) -> float:
-        """The least similarity at which at most this share of strangers is taken for somebody.
-
-        >>> non_mated = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-        >>> trials = Trials(non_mated, non_mated, non_mated, gallery_size=1)
-        >>> 0.3 < trials.threshold_at(0.25) < 0.31
-        True
-        """
-        allowed = int(fpir * len(self.non_mated))
-        ranked = np.sort(self.non_mated)[::-1]
-        if allowed >= len(ranked):
-            return -1.0
-        return float(np.nextafter(ranked[allowed], np.float32(2)))
-
-    def fpir_at(self, threshold: float) -> float:
+    def fmr_at(self, threshold: float) -> float:
         return float(np.mean(self.non_mated >= threshold))
 
-    def fnir_at(self, threshold: float, margin: float = 0.0) -> float:
-        """Share of mated probes not found at this threshold, with this lead over the rival."""
-        found = (self.mated >= threshold) & (self.mated - self.rivals > margin)
-        return float(1 - np.mean(found))
+    def fnmr_at(self, threshold: float) -> float:
+        """Share of owners who are refused."""
+        return float(np.mean(self.mated < threshold))
+
+    def resampled(self, *, fmrs: Sequence[float], times: int, seed: int) -> Resamples:
+        """The operating points found again among people drawn with replacement, ``times`` times.
+
+        People, not comparisons, are drawn: those of one person depend on each other.
+        """
+        random = np.random.default_rng(seed)
+        thresholds = np.empty((times, len(fmrs)))
+        fnmrs = np.empty((times, len(fmrs)))
+        for row in range(times):
+            drawn = random.integers(self.people, size=self.people)
+            weights = np.bincount(drawn, minlength=self.people).astype(np.float64)
+            thresholds[row] = self._thresholds_of(weights, fmrs)
+            mated_weights = weights[self.mated_owners]
+            refused = self.mated[:, None] < thresholds[row]
+            fnmrs[row] = mated_weights @ refused / max(mated_weights.sum(), 1)
+        return Resamples(thresholds, fnmrs)
+
+    def _thresholds_of(
+        self, weights: npt.NDArray[np.float64], fmrs: Sequence[float]
+    ) -> npt.NDArray[np.float64]:
+        passed = np.cumsum(weights[self.owners] * weights[self.probers])
+        first_refused = np.searchsorted(passed, np.array(fmrs) * passed[-1], side="right")
+        last = len(self.non_mated) - 1
+        return np.nextafter(self.non_mated[np.minimum(first_refused, last)], np.float32(2))
 
 
-def open_set_trials(
-    people: Mapping[str, Embeddings],
-    *,
-    gallery_size: int,
-    enrol: int,
-    draws: int,
-    seed: int,
-) -> Trials:
-    """Search every probe in ``draws`` random galleries.
+@dataclass(frozen=True, slots=True)
+class Resamples:
+    """Thresholds and FNMRs, ``(times, operating points)``, among people drawn again."""
+
+    thresholds: npt.NDArray[np.float64]
+    fnmrs: npt.NDArray[np.float64]
+
+    def fnmr_interval(self, point: int) -> tuple[float, float]:
+        """Where 95 % of the FNMRs at this operating point lie."""
+        return middle_95(self.fnmrs[:, point])
+
+    def threshold_interval(self, point: int) -> tuple[float, float]:
+        return middle_95(self.thresholds[:, point])
+
+
+def verification_trials(
+    people: Mapping[str, Embeddings], *, enrol: int, draws: int, seed: int
+) -> VerificationTrials:
+    """Compare each template with its owner's other pictures and with all of everybody else.
 
     Args:
         people: the embeddings of each person's pictures, ``(pictures, d)``, of unit length.
-        gallery_size: people in the gallery. Those with more than ``enrol`` pictures come first;
-            where they do not suffice, others fill up, enrolled from what they have.
-        enrol: pictures fused into a template, drawn anew each time; the rest are mated probes.
-            Every picture of everybody outside the gallery is a non-mated probe.
+        enrol: pictures fused into a template, drawn anew each time. Who has no more than these
+            has no template, and only shows up as somebody else.
 
     Raises:
-        ValueError: there are too few people, or nobody is left to be a stranger.
+        ValueError: nobody has enough pictures, or there is nobody else.
     """
-    candidates = [name for name, rows in people.items() if len(rows) > enrol]
-    fillers = [name for name, rows in people.items() if 0 < len(rows) <= enrol]
-    if not candidates or gallery_size >= len(candidates) + len(fillers):
+    names = list(people)
+    enrolled = [number for number, name in enumerate(names) if len(people[name]) > enrol]
+    if not enrolled or len(names) < 2:
         raise ValueError(
-            f"got {len(candidates)} people with more than {enrol} pictures and {len(fillers)} "
-            f"others, expected at least one of the first kind and more than {gallery_size} in "
-            "all: a gallery of that size and strangers to it; choose a smaller gallery"
+            f"got {len(enrolled)} people with more than {enrol} pictures of {len(names)} in all, "
+            "expected at least one of them and somebody else; enrol fewer pictures"
         )
     random = np.random.default_rng(seed)
-    mated, rivals, non_mated = [], [], []
+    probes = np.concatenate([people[name] for name in names])
+    probers = np.repeat(np.arange(len(names)), [len(people[name]) for name in names])
+    mated, mated_owners, non_mated = [], [], []
     for _draw in range(draws):
-        order = [*random.permutation(candidates), *random.permutation(fillers)]
-        enrolled, strangers = order[:gallery_size], order[gallery_size:]
-        templates: list[Embeddings] = []
-        probes: list[Embeddings] = []
-        owners: list[int] = []
-        for row, name in enumerate(enrolled):
-            pictures = random.permutation(people[name])
-            templates.append(fuse(list(pictures[:enrol])))
-            probes.extend(pictures[enrol:])
-            owners.extend([row] * len(pictures[enrol:]))
-        matrix = np.stack(templates)
-        similarities = np.stack(probes) @ matrix.T
-        own = similarities[np.arange(len(owners)), owners]
-        similarities[np.arange(len(owners)), owners] = -1
-        mated.append(own)
-        rivals.append(similarities.max(axis=1))
-        non_mated.append(
-            (np.concatenate([people[name] for name in strangers]) @ matrix.T).max(axis=1)
-        )
-    return Trials(
-        np.concatenate(mated), np.concatenate(rivals), np.concatenate(non_mated), gallery_size
+        for owner in enrolled:
+            pictures = random.permutation(people[names[owner]])
+            template = fuse(list(pictures[:enrol]))
+            mated.append(pictures[enrol:] @ template)
+            mated_owners.append(np.full(len(pictures) - enrol, owner))
+            non_mated.append((probes @ template)[probers != owner])
+    others = [probers[probers != owner] for owner in enrolled] * draws
+    owners = np.repeat(np.array(enrolled * draws), [len(rows) for rows in others])
+    similarities = np.concatenate(non_mated)
+    order = np.argsort(similarities)[::-1]
+    return VerificationTrials(
+        mated=np.concatenate(mated),
+        mated_owners=np.concatenate(mated_owners).astype(np.int16),
+        non_mated=similarities[order],
+        owners=owners[order].astype(np.int16),
+        probers=np.concatenate(others)[order].astype(np.int16),
+        people=len(names),
     )
+
+
+def double_trials(
+    people: Mapping[str, Embeddings], *, accounts: int, enrol: int, draws: int, seed: int
+) -> DoubleTrials:
+    """Compare every account with all others, ``draws`` times.
+
+    Args:
+        people: the embeddings of each person's pictures, ``(pictures, d)``, of unit length.
+        accounts: one person each. Those with ``enrol`` pictures come first and count as singles;
+            where they do not suffice, others fill up, enrolled from what they have.
+        enrol: pictures fused into an account's template, drawn anew each time. Whoever has twice as
+            many gets a second account from other pictures, which is compared with the first.
+
+    Raises:
+        ValueError: there are too few people, or nobody has enough pictures for two accounts.
+    """
+    full = [name for name, rows in people.items() if len(rows) >= enrol]
+    fillers = [name for name, rows in people.items() if 0 < len(rows) < enrol]
+    if not 1 < accounts <= len(full) + len(fillers) or not any(
+        len(people[name]) >= 2 * enrol for name in full
+    ):
+        raise ValueError(
+            f"got {len(full)} people with {enrol} pictures or more and {len(fillers)} others, "
+            f"expected at least {max(accounts, 2)} in all and somebody with {2 * enrol} pictures, "
+            "enough for two accounts; choose fewer accounts or pictures"
+        )
+    random = np.random.default_rng(seed)
+    doubles: list[float] = []
+    singles: list[Similarities] = []
+    for _draw in range(draws):
+        order = [*random.permutation(full), *random.permutation(fillers)][:accounts]
+        pictures = [random.permutation(people[name]) for name in order]
+        templates = np.stack([fuse(list(rows[:enrol])) for rows in pictures])
+        doubles.extend(
+            float(fuse(list(rows[enrol : 2 * enrol])) @ template)
+            for rows, template in zip(pictures, templates, strict=True)
+            if len(rows) >= 2 * enrol
+        )
+        similarities = templates @ templates.T
+        np.fill_diagonal(similarities, -1)
+        singles.append(similarities[: len(full)].max(axis=1))
+    return DoubleTrials(np.array(doubles, np.float32), np.concatenate(singles), accounts)
+
+
+def middle_95(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Where the middle 95 % of the values lie."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def threshold_passed_by(share: float, similarities: Similarities) -> float:
+    """The least similarity that at most this share of the similarities reaches."""
+    allowed = int(share * len(similarities))
+    ranked = np.sort(similarities)[::-1]
+    if allowed >= len(ranked):
+        return -1.0
+    return float(np.nextafter(ranked[allowed], np.float32(2)))

@@ -1,13 +1,14 @@
 """Untrusted bytes to pixels: limits are checked before anything is decoded.
 
 Two doors: ``decode_frame`` for the kiosk's stream (JPEG only, OpenCV, a millisecond) and
-``decode_photo`` for enrolment (JPEG, PNG, WebP, Pillow). Both return ``(height, width, 3)`` uint8
-RGB, upright by the picture's EXIF orientation, and refuse with ``EngineError``.
+``decode_photo`` for files (JPEG, PNG, WebP, HEIC, Pillow). Both return ``(height, width, 3)``
+uint8 RGB, upright by the picture's own orientation, and refuse with ``EngineError``.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageOps
+from pillow_heif import register_heif_opener
 
 from recognition.engine.types import EngineError, Image
 
@@ -26,7 +28,10 @@ MAX_PHOTO_PIXELS = 50_000_000
 PHOTO_LONGER_SIDE_PX = 1600
 """Photos are reduced to this: faces down to 5 % of it are still found, and later steps are fast."""
 
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+# Only the picture itself: thumbnails, depth maps and gain maps would be decoded for nothing.
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 _START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = b"\xff\xd9"
@@ -43,6 +48,21 @@ _BROKEN_PICTURE_ERRORS = (
     IndexError,
     struct.error,
     zlib.error,
+    RuntimeError,  # libheif's, for a limit of its own or a codec that it does not have
+)
+# Of HEIF files with HEVC pictures in them; AVIF has brands of its own.
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+# The boxes on the way to the sizes of all pictures in a HEIF file, and what precedes their content.
+_WAY_TO_HEIF_SIZES = {b"meta": 4, b"iprp": 0, b"ipco": 0}
+_KNOWN_STARTS = (
+    (b"GIF8", "it is a GIF picture"),
+    (b"%PDF", "it is a PDF document"),
+    (b"BM", "it is a BMP picture"),
+    (b"II*\x00", "it is a TIFF picture"),
+    (b"MM\x00*", "it is a TIFF picture"),
+    (b"PK\x03\x04", "it is a ZIP file or an office document"),
 )
 
 
@@ -98,13 +118,18 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
 
 
 def decode_photo(
-    content: bytes, *, max_bytes: int = MAX_PHOTO_BYTES, max_pixels: int = MAX_PHOTO_PIXELS
+    content: bytes,
+    *,
+    max_bytes: int = MAX_PHOTO_BYTES,
+    max_pixels: int = MAX_PHOTO_PIXELS,
+    longer_side_px: int = PHOTO_LONGER_SIDE_PX,
 ) -> Image:
-    """Decode one enrolment photo; the format is told by its content, never by a file name.
+    """Decode one photo; the format is told by its content, never by a file name.
 
     Returns ``(height, width, 3)`` uint8 RGB, upright, transparency on white, the longer side
-    reduced to ``PHOTO_LONGER_SIDE_PX``. Raises ``EngineError`` with ``empty_image``,
-    ``photo_too_large``, ``not_a_picture``, ``photo_too_many_pixels`` or ``broken_picture``.
+    reduced to ``longer_side_px``. Raises ``EngineError`` with ``empty_image``,
+    ``photo_too_large``, ``not_a_picture``, ``photo_too_many_pixels`` or ``broken_picture``; all
+    but the last cost no decoding.
     """
     if not content:
         raise EngineError("empty_image", "The photo is an empty file. Choose the picture again.")
@@ -115,17 +140,17 @@ def decode_photo(
             "accepted. Choose a smaller picture.",
         )
     with _open_photo(content, max_pixels) as picture:
-        width, height = picture.size
+        sizes = [picture.size]
+        if picture.format == "HEIF":
+            sizes += _heif_sizes(content)
+        width, height = max(sizes, key=math.prod)
         if width * height > max_pixels:
             raise _too_many_pixels(f"{width} × {height} pixels", max_pixels)
         try:
-            return _upright_rgb(picture)
+            return _upright_rgb(picture, longer_side_px)
         except _BROKEN_PICTURE_ERRORS as error:
-            raise EngineError(
-                "broken_picture",
-                f"The {picture.format} picture cannot be read to its end ({error}). "
-                "It may have been cut off on the way: choose it again or take another one.",
-            ) from error
+            name = "HEIC" if picture.format == "HEIF" else str(picture.format)
+            raise _broken_picture(name, error) from error
 
 
 def _open_photo(content: bytes, max_pixels: int) -> PillowImage.Image:
@@ -138,23 +163,29 @@ def _open_photo(content: bytes, max_pixels: int) -> PillowImage.Image:
     except PillowImage.DecompressionBombError as error:
         raise _too_many_pixels("far too many pixels", max_pixels) from error
     except _BROKEN_PICTURE_ERRORS as error:
+        if _starts_as_heic(content):
+            raise _broken_picture("HEIC", error) from error
         raise EngineError(
             "not_a_picture",
-            f"The file is not a JPEG, PNG or WebP picture: {_what_it_is(content)}. "
+            f"The file is not a JPEG, PNG, WebP or HEIC picture: {_what_it_is(content)}. "
             "Choose a picture in one of these formats.",
         ) from error
 
 
-def _upright_rgb(picture: PillowImage.Image) -> Image:
+def _upright_rgb(picture: PillowImage.Image, longer_side_px: int) -> Image:
     if picture.format == "JPEG":
         # libjpeg leaves out what is not needed: a 12-megapixel photo decodes four times faster.
-        picture.draft("RGB", (PHOTO_LONGER_SIDE_PX, PHOTO_LONGER_SIDE_PX))
-    upright = ImageOps.exif_transpose(picture)
-    rgb = np.asarray(_rgb(upright))
-    longer_side = max(rgb.shape[:2])
-    if longer_side <= PHOTO_LONGER_SIDE_PX:
+        width, height = picture.size
+        share = min(1.0, longer_side_px / max(width, height))
+        picture.draft("RGB", (math.floor(width * share), math.floor(height * share)))
+    # libheif turns by the file's own `irot` and `imir`, beside which HEIC's EXIF does not count.
+    if picture.format != "HEIF":
+        ImageOps.exif_transpose(picture, in_place=True)
+    rgb = np.asarray(_rgb(picture))
+    found_px = max(rgb.shape[:2])
+    if found_px <= longer_side_px:
         return np.array(rgb, order="C")
-    scale = PHOTO_LONGER_SIDE_PX / longer_side
+    scale = longer_side_px / found_px
     size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -171,6 +202,23 @@ def _rgb(picture: PillowImage.Image) -> PillowImage.Image:
     with_alpha = picture.convert("RGBA")
     white = PillowImage.new("RGBA", with_alpha.size, "white")
     return PillowImage.alpha_composite(white, with_alpha).convert("RGB")
+
+
+def _heif_sizes(content: bytes) -> list[tuple[int, int]]:
+    """The size of every picture as it is coded: the one that a viewer gets may be a small cut."""
+    sizes: list[tuple[int, int]] = []
+    spans = [(0, len(content))]
+    while spans:
+        position, end = spans.pop()
+        while position + 8 <= end:
+            length, kind = struct.unpack_from(">I4s", content, position)
+            stop = min(end, position + length) if length >= 8 else end
+            if kind in _WAY_TO_HEIF_SIZES:
+                spans.append((position + 8 + _WAY_TO_HEIF_SIZES[kind], stop))
+            elif kind == b"ispe" and position + 20 <= stop:
+                sizes.append(struct.unpack_from(">II", content, position + 12))
+            position = stop
+    return sizes
 
 
 def _jpeg_layout(jpeg: bytes) -> tuple[int, int, int]:
@@ -217,6 +265,14 @@ def _broken_jpeg(reason: str) -> EngineError:
     )
 
 
+def _broken_picture(file_format: str, error: Exception) -> EngineError:
+    return EngineError(
+        "broken_picture",
+        f"The {file_format} picture cannot be read to its end ({error}). "
+        "It may have been cut off on the way: choose it again or take another one.",
+    )
+
+
 def _too_many_pixels(found: str, max_pixels: int) -> EngineError:
     return EngineError(
         "photo_too_many_pixels",
@@ -229,7 +285,19 @@ def _first_bytes(content: bytes) -> str:
     return content[:4].hex(" ").upper()
 
 
+def _starts_as_heic(content: bytes) -> bool:
+    return content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS
+
+
 def _what_it_is(content: bytes) -> str:
     if content[4:8] == b"ftyp":
-        return "it looks like HEIC, AVIF or a video"
+        return "it is an AVIF picture" if content[8:11] == b"avi" else "it is a video"
+    beginning = content[:1000].lower()
+    if b"<svg" in beginning:
+        return "it is an SVG drawing"
+    if b"<html" in beginning or b"<!doctype html" in beginning:
+        return "it is a web page"
+    for start, words in _KNOWN_STARTS:
+        if content.startswith(start):
+            return words
     return f"it starts with {_first_bytes(content)}"

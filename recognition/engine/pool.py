@@ -6,6 +6,7 @@ the frame it was working on is lost; one that hangs is ended after ``timeout_s``
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -19,7 +20,17 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from recognition.engine.types import EngineError, FrameAnalysis, FrameRequest
+from recognition.engine.models import ModelChoice
+from recognition.engine.types import (
+    ClassPhotoAnalysis,
+    EngineError,
+    FrameAnalysis,
+    FrameRequest,
+    PortraitAnalysis,
+)
+
+CLASS_PHOTO_TIMEOUT_S = 90.0
+"""A picture of a class has up to a hundred times the pixels of a kiosk's frame."""
 
 
 class WorkerLostError(RuntimeError):
@@ -31,20 +42,20 @@ class WorkerPool:
 
     Args:
         workers: how many processes.
-        model: the name for `recognition.engine.models.load_models`.
-        model_cache_dir: where converted models are kept.
+        models: which ones, for `recognition.engine.models.load_models`.
+        model_cache_dir: where converted and fetched models are kept.
         timeout_s: how long one picture may take.
     """
 
     def __init__(
-        self, *, workers: int, model: str, model_cache_dir: Path, timeout_s: float = 20.0
+        self, *, workers: int, models: ModelChoice, model_cache_dir: Path, timeout_s: float = 20.0
     ) -> None:
         self._timeout_s = timeout_s
         self._new_pool = partial(
             ProcessPool,
             max_workers=workers,
             initializer=_load,
-            initargs=(model, str(model_cache_dir)),
+            initargs=(models, str(model_cache_dir)),
             context=get_context("spawn"),
         )
         self._pool = self._new_pool()
@@ -62,9 +73,32 @@ class WorkerPool:
         """Analyse one kiosk frame. The future raises `EngineError` or `WorkerLostError`."""
         return self._submit(_analyse_frame, jpeg, request)
 
+    def read_code(self, jpeg: bytes) -> Future[str | None]:
+        """Look for a QR code in one frame and for nothing else.
+
+        The result is the code's text, at most 200 characters. The future raises `EngineError` for
+        a frame that is none, or `WorkerLostError`.
+        """
+        return self._submit(_read_code, jpeg)
+
     def analyse_photo(self, content: bytes) -> Future[FrameAnalysis]:
         """Analyse one enrolment photo. The future raises `EngineError` or `WorkerLostError`."""
         return self._submit(_analyse_photo, content)
+
+    def analyse_portrait(self, content: bytes, *, embed: bool = True) -> Future[PortraitAnalysis]:
+        """Analyse one enrolment photo and make the portrait that may be kept of it.
+
+        With ``embed`` false no template can be made of the picture: it is only judged. The future
+        raises `EngineError` or `WorkerLostError`.
+        """
+        return self._submit(_analyse_portrait, content, embed)
+
+    def analyse_class_photo(self, content: bytes) -> Future[ClassPhotoAnalysis]:
+        """Find everybody in a picture of a class, which may take ``CLASS_PHOTO_TIMEOUT_S``.
+
+        The future raises `EngineError` or `WorkerLostError`.
+        """
+        return self._submit(_analyse_class_photo, content, timeout_s=CLASS_PHOTO_TIMEOUT_S)
 
     def close(self) -> None:
         """End the workers without waiting for their work."""
@@ -73,12 +107,14 @@ class WorkerPool:
         self._pool.stop()
         self._pool.join(timeout=5)
 
-    def _submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+    def _submit(
+        self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None
+    ) -> Future[Any]:
         # The caller gets a future of its own: cancelling one of the pool's ends its worker.
         answer: Future[Any] = Future()
         answer.set_running_or_notify_cancel()
         try:
-            work = self._usable_pool().submit(function, self._timeout_s, *args)
+            work = self._usable_pool().submit(function, timeout_s or self._timeout_s, *args)
         except RuntimeError as error:
             answer.set_exception(WorkerLostError(f"the workers cannot be reached: {error}"))
         else:
@@ -116,7 +152,7 @@ _analyser: Any = None
 _failure: EngineError | None = None
 
 
-def _load(model: str, model_cache_dir: str) -> None:
+def _load(choice: ModelChoice, model_cache_dir: str) -> None:
     """Load the models, or keep the reason why not: a worker that fails here would be restarted
     for ever, one that tells why can be mended.
     """
@@ -124,11 +160,13 @@ def _load(model: str, model_cache_dir: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    # DeepFace prints, at its usual level, what it does.
+    os.environ.setdefault("DEEPFACE_LOG_LEVEL", str(logging.WARNING))
     try:
         from recognition.engine.analysis import Analyser
         from recognition.engine.models import load_models
 
-        _analyser = Analyser(load_models(model, model_cache_dir=Path(model_cache_dir)))
+        _analyser = Analyser(load_models(choice, model_cache_dir=Path(model_cache_dir)))
     except EngineError as error:
         _failure = error
     except Exception as error:
@@ -150,6 +188,13 @@ def _analyse_frame(jpeg: bytes, request: FrameRequest) -> FrameAnalysis:
     return result
 
 
+def _read_code(jpeg: bytes) -> str | None:
+    from recognition.engine.codes import read_code
+    from recognition.engine.images import decode_frame
+
+    return read_code(decode_frame(jpeg))
+
+
 def _analyse_photo(content: bytes) -> FrameAnalysis:
     analyser = _loaded()
 
@@ -157,3 +202,20 @@ def _analyse_photo(content: bytes) -> FrameAnalysis:
 
     result: FrameAnalysis = analyser.analyse_photo(decode_photo(content))
     return result
+
+
+def _analyse_portrait(content: bytes, embed: bool) -> PortraitAnalysis:
+    analyser = _loaded()
+
+    from recognition.engine.images import decode_photo
+
+    result: PortraitAnalysis = analyser.analyse_portrait(decode_photo(content), embed=embed)
+    return result
+
+
+def _analyse_class_photo(content: bytes) -> ClassPhotoAnalysis:
+    analyser = _loaded()
+
+    from recognition.engine.class_photo import analyse_class_photo
+
+    return analyse_class_photo(analyser, content)

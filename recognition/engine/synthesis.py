@@ -1,19 +1,24 @@
 """A moving, blinking face made from one portrait: for the demo's virtual kiosk and for tests.
 
+The face can hold a card before the camera, as one holds up a pass.
+
 The lids are the portrait's own skin: what lies between brow and upper lid is stretched down over
 the eye. Images are ``(h, w, 3)`` uint8 RGB, landmarks ``(68, 2)`` in iBUG 300-W order.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from recognition.engine.geometry import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, face_height_px
+from recognition.engine.head_warp import TurningHead, mouth_opened
 from recognition.engine.types import Image, Points
 
 Wide = npt.NDArray[np.float64]
@@ -24,8 +29,16 @@ _SKIN_TO_BROW = 0.6
 _LID_EDGE = 0.05
 # Where the lids meet, from upper (0) to lower lid (1): the lower one comes up a little, and the
 # skin below it, this many widths of the eye, is stretched.
-_MEETING_HEIGHT = 0.7
+_MEETING_HEIGHT = 0.65
 _SKIN_BELOW = 0.25
+# Stretched that far, what skin there is above a small eye is mostly shadow and lashes. So the lid
+# takes on this much of the colour of the skin from here to there below the eye, fading in over the
+# crease, and where the lids meet the lashes are dark: all in widths of the eye.
+_LID_COVER = 0.6
+_SKIN_COLOUR_FROM, _SKIN_COLOUR_TO = 0.1, 0.35
+_LID_FADE = 0.2
+_LASHES_WIDTH = 0.08
+_LASHES_DARKNESS = 0.45
 _BLINK_CLOSING_SHARE = 0.35  # of a blink's time; as much for opening, the rest stays closed
 _SWAY_HZ = (0.13, 0.31, 0.57)  # slow, and no multiples of each other: the head never repeats
 _SWAY_DEGREES = 0.6
@@ -96,23 +109,48 @@ class AnimatedPortrait:
         margin = math.ceil(4 * jitter_px + 0.05 * max(width, height))
         self._scene, self._landmarks = _scene(portrait, landmarks, scale, width, height, margin)
 
-    def frame(self, time_s: float, *, closure: float = 0.0) -> Image:
-        """``(height, width, 3)`` uint8 RGB at this moment, the lids ``closure`` (0 to 1) down."""
+    def frame(
+        self,
+        time_s: float,
+        *,
+        closure: float = 0.0,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        mouth: float = 0.0,
+    ) -> Image:
+        """``(height, width, 3)`` uint8 RGB at this moment, the lids ``closure`` (0 to 1) down.
+
+        ``yaw`` and ``pitch`` turn the head by so many degrees, with the signs of `types.Pose`, and
+        ``mouth`` opens it, 0 to 1. Raises ``ValueError`` for values outside of these, and for a
+        turn by more than 45 degrees, for which there is nothing behind the cheek to show.
+        """
         width, height = self._size
         scene = eyes_closed(self._scene, self._landmarks, closure)
+        if mouth:
+            scene = mouth_opened(scene, self._landmarks, mouth)
         right, down, turn, zoom = self._sway(time_s)
         middle_x, middle_y = scene.shape[1] / 2, scene.shape[0] / 2
-        motion = cv2.getRotationMatrix2D(
-            (middle_x, middle_y), turn * _SWAY_DEGREES, 1 + zoom * _SWAY_ZOOM
+        motion = np.asarray(
+            cv2.getRotationMatrix2D(
+                (middle_x, middle_y), turn * _SWAY_DEGREES, 1 + zoom * _SWAY_ZOOM
+            ),
+            np.float64,
         )
         motion[:, 2] += (
             right * self._jitter_px + width / 2 - middle_x,
             down * self._jitter_px + height / 2 - middle_y,
         )
-        return np.asarray(
-            cv2.warpAffine(scene, motion, (width, height), borderMode=cv2.BORDER_REPLICATE),
-            np.uint8,
-        )
+        if not yaw and not pitch:
+            return np.asarray(
+                cv2.warpAffine(scene, motion, (width, height), borderMode=cv2.BORDER_REPLICATE),
+                np.uint8,
+            )
+        return self._head.turned(scene, motion, self._size, yaw=yaw, pitch=pitch)
+
+    @cached_property
+    def _head(self) -> TurningHead:
+        height, width = self._scene.shape[:2]
+        return TurningHead(self._landmarks, width=width, height=height)
 
     def _sway(self, time_s: float) -> tuple[float, float, float, float]:
         """Four slow movements, each -1 to 1."""
@@ -154,6 +192,58 @@ def blinking_clip(
         yield animated.frame(
             time_s, closure=blink_closure(time_s, blinks_at=blinks_at, blink_ms=blink_ms)
         )
+
+
+def held_up(frame: Image, card: Image, *, height_share: float = 0.6) -> Image:
+    """A copy of the frame with a square card, such as a QR code, before its middle.
+
+    The card fills ``height_share`` of the frame's height; more than its shorter side raises
+    ``ValueError``.
+    """
+    height, width = frame.shape[:2]
+    side = round(height_share * height)
+    if not 0 < side <= min(height, width):
+        raise ValueError(
+            f"got height_share={height_share}, expected a card within {width} x {height} pixels"
+        )
+    smaller = side < max(card.shape[:2])
+    # Enlarged, a code's squares stay squares; reduced, none of them is left out.
+    resized = cv2.resize(
+        card, (side, side), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST
+    )
+    top, left = (height - side) // 2, (width - side) // 2
+    held = frame.copy()
+    held[top : top + side, left : left + side] = resized
+    return held
+
+
+def entry_clip(
+    portrait: Image,
+    cards: Sequence[Image],
+    *,
+    landmarks: Points,
+    fps: float = 15,
+    face_seconds: float = 4,
+    blinks_at: Sequence[float] = (1.0, 3.0),
+    card_seconds: float = 2.5,
+    pause_seconds: float = 0.0,
+) -> Iterator[Image]:
+    """Somebody who blinks and then holds one card after the other before the camera.
+
+    After each card comes ``pause_seconds`` of the face without one. Yields frames of 640 x 480 as
+    ``blinking_clip`` does.
+    """
+    animated = AnimatedPortrait(portrait, landmarks=landmarks)
+    shown: list[tuple[Image | None, float]] = [(None, face_seconds)]
+    for one in cards:
+        shown += [(one, card_seconds), (None, pause_seconds)]
+    times = itertools.count()
+    for card, seconds in shown:
+        for number in itertools.islice(times, round(fps * seconds)):
+            time_s = number / fps
+            closure = blink_closure(time_s, blinks_at=blinks_at, blink_ms=250)
+            frame = animated.frame(time_s, closure=closure)
+            yield frame if card is None else held_up(frame, card)
 
 
 def _lower_lid(closed: Image, image: Image, eye: Points, brow: Points, closure: float) -> None:
@@ -200,13 +290,30 @@ def _lower_lid(closed: Image, image: Image, eye: Points, brow: Points, closure: 
     )
     moves = (v > skin_top) & (v < skin_bottom) & (opening > 0)
     shift = np.where(moves, source_v - v, 0).astype(np.float32)
-    closed[top:bottom, left:right] = cv2.remap(
+    stretched = cv2.remap(
         image,
         (columns + shift * down[0]).astype(np.float32),
         (rows + shift * down[1]).astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    # To nothing at the corners, where the lids stay as they are.
+    share = closure * np.clip(4 * np.minimum(u, width - u) / width, 0, 1)
+    meeting = (lowered + raised) / 2
+    on_lid = np.clip((v - upper) / (_LID_FADE * width) + 1, 0, 1) * np.clip(meeting - v + 0.5, 0, 1)
+    cover = _LID_COVER * share * on_lid * moves
+    lashes = np.exp(-(((v - lowered) / (_LASHES_WIDTH * width)) ** 2))
+    light = 1 - _LASHES_DARKNESS * np.sqrt(share * closure) * lashes * moves
+    beside = (v > lower + _SKIN_COLOUR_FROM * width) & (v < lower + _SKIN_COLOUR_TO * width)
+    skin = _median_colour(image[top:bottom, left:right], beside & (opening > 0))
+    drawn = (stretched + cover[..., None] * (skin - stretched)) * light[..., None]
+    closed[top:bottom, left:right] = np.rint(drawn)
+
+
+def _median_colour(image: Image, where: npt.NDArray[np.bool_]) -> Wide:
+    """Of these pixels, or of all where there are none, as for an eye at the picture's edge."""
+    pixels = image[where] if where.any() else image.reshape(-1, 3)
+    return np.asarray(np.median(pixels, axis=0), np.float64)
 
 
 def _ratio(part: Wide, whole: Wide) -> Wide:

@@ -52,6 +52,17 @@ class Box:
         shared = width * height
         return shared / (self.area + other.area - shared)
 
+    def overlap(self, other: Box) -> float:
+        """Shared area over the smaller box: a box inside another one counts as the same face.
+
+        >>> Box(0, 0, 10, 10).overlap(Box(5, 0, 105, 100))
+        0.5
+        """
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        smaller = min(self.area, other.area)
+        return width * height / smaller if width > 0 and height > 0 and smaller else 0.0
+
     def grown(self, factor: float, *, width: int, height: int) -> Box:
         """The box scaled about its centre by ``factor`` and clipped to a frame of that size."""
         centre_x, centre_y = self.centre
@@ -79,6 +90,7 @@ class Problem(StrEnum):
     TURNED = "turned"
     TILTED = "tilted"
     EYES_CLOSED = "eyes_closed"
+    COVERED = "covered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,8 @@ class Face:
     """One face of a frame. ``landmarks`` is ``(68, 2)`` float32 in iBUG 300-W order.
 
     ``ear_left`` and ``ear_right`` are the eye aspect ratios of the person's own left and right
-    eye. ``embedding`` is ``(d,)`` float32 of unit length, or None where none was asked for.
+    eye. ``embedding`` is ``(d,)`` float32 of unit length, or None where none was asked for;
+    ``previous_embedding`` is the same by the model that is being replaced, where two serve.
     """
 
     box: Box
@@ -124,6 +137,7 @@ class Face:
     ear_right: float
     quality: Quality
     embedding: Embedding | None = None
+    previous_embedding: Embedding | None = None
 
     @property
     def ear(self) -> float:
@@ -139,6 +153,9 @@ class FrameRequest:
     ``fine``: also search at full resolution, for faces too small for the reduced frame.
     ``embed``: compute the embedding of the largest face.
     ``embed_if_ear_below``: compute it if the eyes are this far closed.
+    ``read_code``: also look for a QR code.
+    ``cues``: also measure what tells a screen, a print or an injected frame from a camera.
+    ``spoof_model``: also ask the anti-spoofing model about the largest face.
     """
 
     near: Box | None = None
@@ -146,20 +163,81 @@ class FrameRequest:
     fine: bool = False
     embed: bool = False
     embed_if_ear_below: float = 0.0
+    read_code: bool = False
+    cues: bool = False
+    spoof_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCues:
+    """What the pixels say of where a frame comes from, for `liveness.watch.PassiveWatch`.
+
+    Images are uint8 grey and far too small to know anybody by; they live as long as the visit.
+
+    ``digest`` is equal for equal frames. ``thumbnail``, ``(24, 32)``, is the whole frame. ``eyes``,
+    ``(2, 24, 32)``, are the person's right and left eye from brow to cheek, held still by the
+    corners of the eyes and the nose. ``face``, ``(24, 24)``, is brows to chin, held still likewise.
+    ``moire``: the strongest narrow peak in the face's spectrum, over what lies around it, in
+    nepers. ``border_cover``: how much of the least visible side of a frame around the face is
+    there, 0 to 1.
+    """
+
+    digest: int
+    thumbnail: Image
+    face: Image
+    eyes: Image
+    moire: float
+    border_cover: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAnalysis:
-    """Everything a worker found in one frame; ``faces`` come largest first."""
+    """Everything a worker found in one frame; ``faces`` come largest first.
+
+    ``code`` is the text of a QR code, at most 200 characters, where one was asked for and found.
+    ``live_confidence``, 0 to 1, is what the anti-spoofing model says of the largest face.
+    """
 
     width: int
     height: int
     faces: tuple[Face, ...] = ()
     elapsed_ms: float = 0.0
+    code: str | None = None
+    cues: FrameCues | None = None
+    live_confidence: float | None = None
 
     @property
     def main_face(self) -> Face | None:
         return self.faces[0] if self.faces else None
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitAnalysis:
+    """A photo's analysis and what may be kept of it.
+
+    ``portrait_jpeg``: head and shoulders around the main face, made anew from its pixels, without
+    metadata; None where no face was found.
+    """
+
+    analysis: FrameAnalysis
+    portrait_jpeg: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPhotoAnalysis:
+    """Everybody in one picture of a class; ``faces`` come from left to right, with embeddings.
+
+    ``width`` and ``height`` are of the picture as it was searched, upright and reduced where it was
+    large; ``picture_jpeg`` is that picture made anew from its pixels, without metadata.
+    ``faces_left_out`` counts those beyond the most that are taken.
+    """
+
+    width: int
+    height: int
+    faces: tuple[Face, ...]
+    faces_left_out: int
+    picture_jpeg: bytes
+    elapsed_ms: float = 0.0
 
 
 class EngineError(ValueError):

@@ -6,9 +6,10 @@ import time
 from urllib.parse import quote
 
 import pytest
+from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from accounts.models import User
 from tests.accounts.conftest import PASSWORD, is_logged_in, link_in, log_in
@@ -16,6 +17,7 @@ from tests.accounts.conftest import PASSWORD, is_logged_in, link_in, log_in
 pytestmark = pytest.mark.django_db
 
 NEW = "staple battery horse"
+CHOICE = "/accounts/2fa/"
 SET_UP = "/accounts/2fa/totp/activate/"
 
 
@@ -48,10 +50,24 @@ def recovery_codes(user: User) -> list[str]:
 def test_staff_without_it_are_sent_to_set_it_up(client, lecturer):
     log_in(client, "alice")
     for address in ("/admin/", "/admin/roster/student/", "/admin/checkin/attendance/"):
-        assert client.get(address).url == SET_UP
-    page = client.get(SET_UP)
+        assert client.get(address).url == CHOICE
+    page = client.get(CHOICE)
     assert "The desk needs a second factor" in page.text
-    assert "data:image/svg+xml" in page.text
+    assert SET_UP in page.text
+    assert "/accounts/2fa/webauthn/add/" in page.text
+    assert "data:image/svg+xml" in client.get(SET_UP).text
+
+
+def test_recovery_codes_are_no_second_factor_of_their_own(client, lecturer):
+    lecturer.authenticator_set.create(type="recovery_codes", data={"seed": "x", "used_mask": 0})
+    log_in(client, "alice")
+    assert client.get("/admin/").url == CHOICE
+
+
+def test_a_session_from_before_the_passkey_has_to_show_it(client, lecturer):
+    log_in(client, "alice")
+    lecturer.authenticator_set.create(type="webauthn", data={"name": "phone", "credential": {}})
+    assert client.get("/admin/").url == "/accounts/2fa/webauthn/reauthenticate/?next=%2Fadmin%2F"
 
 
 @pytest.mark.django_db(transaction=True)  # the session learns of it after the commit
@@ -87,6 +103,16 @@ def test_a_recovery_code_logs_in_once(client, lecturer):
     client.post("/accounts/logout/")
     log_in(client, "alice")
     assert client.post("/accounts/2fa/authenticate/", {"code": code}).status_code == 200
+
+
+def test_a_passkey_opens_the_desk(client, lecturer):
+    lecturer.authenticator_set.create(type="webauthn", data={"name": "phone", "credential": {}})
+    client.force_login(lecturer)
+    request = RequestFactory().get("/")
+    request.session = client.session
+    record_authentication(request, lecturer, "mfa", type="webauthn")
+    request.session.save()
+    assert client.get("/admin/").status_code == 200
 
 
 def test_a_session_from_before_has_to_show_it_too(client, lecturer):

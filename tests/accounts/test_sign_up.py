@@ -60,7 +60,7 @@ def test_a_known_address_gets_the_same_answer_and_its_owner_a_mail(client, dana,
     assert not User.objects.filter(username="erin").exists()
     [mail] = mailoutbox
     assert mail.to == ["dana@example.edu"]
-    assert "already exists" in mail.body
+    assert "has an account already" in mail.body
 
 
 def test_a_taken_username_is_refused_whatever_its_case(client, dana):

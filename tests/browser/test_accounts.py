@@ -1,65 +1,66 @@
-"""Sign-up in a real browser, with the mail fetched from a real SMTP server."""
+"""Accounts in a real browser: mail from a real SMTP server, a real provider, a virtual passkey."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
+from allauth.account.models import EmailAddress
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
+from tests.support.letterbox import Letterbox, mail_server
 from tests.support.live_server import free_port, running_server
+from tests.support.oidc_provider import OidcProvider, oidc_provider
 
 PASSWORD = "correct horse battery"
 PHONE = {"width": 390, "height": 844}
 
+pytestmark = pytest.mark.django_db(transaction=True)
 
-class Letterbox:
-    """Keeps what arrives."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(mail, EmailMessage)
-        self.mails.append(mail)
-        return "250 OK"
-
-    def link(self) -> str:
-        """In the newest mail."""
-        found = re.search(r"http://\S+", self.mails[-1].get_content())
-        assert found
-        return found[0]
+Complaints = Callable[[Page], list[str]]
 
 
 @pytest.fixture
 def letterbox() -> Iterator[tuple[Letterbox, str]]:
     """With the EMAIL_URL that leads to it."""
-    box, port = Letterbox(), free_port()
-    smtp = Controller(box, hostname="127.0.0.1", port=port)
-    smtp.start()
-    yield box, f"smtp://127.0.0.1:{port}"
-    smtp.stop()
+    port = free_port()
+    with mail_server(port) as box:
+        yield box, f"smtp://127.0.0.1:{port}"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.fixture
+def provider() -> Iterator[OidcProvider]:
+    with oidc_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def dana(transactional_db: None) -> User:
+    user = User.objects.create_user("dana", "dana@example.edu", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    return browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
+
+
+def log_in(page: Page, login: str, password: str = PASSWORD) -> None:
+    page.get_by_label("Username or e-mail").fill(login)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in", exact=True).click()
+
+
 def test_a_student_signs_up_and_comes_back_after_forgetting_the_password(
-    browser: Browser,
-    letterbox: tuple[Letterbox, str],
-    complaints: Callable[[Page], list[str]],
+    page: Page, letterbox: tuple[Letterbox, str], complaints: Complaints
 ) -> None:
     box, email_url = letterbox
     with running_server(EMAIL_URL=email_url) as server:
-        page = browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
         heard = complaints(page)
         page.goto(server.url)
-        page.get_by_role("link", name="Sign up").click()
+        page.get_by_role("link", name="Sign up").first.click()
         page.get_by_label("Username").fill("erin")
         page.get_by_label("E-mail").fill("erin@example.edu")
         page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -67,7 +68,7 @@ def test_a_student_signs_up_and_comes_back_after_forgetting_the_password(
         page.get_by_role("button", name="Sign up").click()
         expect(page.locator("h1")).to_have_text("Check your mail")
 
-        page.goto(box.link())
+        page.goto(box.link("Confirm your e-mail"))
         page.get_by_role("button", name="Confirm").click()
         expect(page.locator("h1")).to_have_text("Your account")
         expect(page.locator("main")).to_contain_text("erin@example.edu")
@@ -80,20 +81,81 @@ def test_a_student_signs_up_and_comes_back_after_forgetting_the_password(
 
         page.goto(f"{server.url}/me/")
         page.get_by_role("button", name="Log out").click()
-        page.get_by_role("link", name="Log in").click()
+        page.get_by_role("link", name="Log in").first.click()
         page.get_by_role("link", name="Forgot").click()
         page.get_by_label("E-mail").fill("erin@example.edu")
         page.get_by_role("button", name="Send the link").click()
         expect(page.locator("h1")).to_have_text("Check your mail")
-        page.goto(box.link())
+        page.goto(box.link("Choose a new password"))
         page.get_by_label("New password", exact=True).fill(PASSWORD + "!")
         page.get_by_label("New password, once more").fill(PASSWORD + "!")
         page.get_by_role("button", name="Change password").click()
         expect(page.locator("h1")).to_have_text("Your password is changed")
         page.get_by_role("link", name="Log in").last.click()
-        page.get_by_label("Username or e-mail").fill("erin")
-        page.get_by_label("Password").fill(PASSWORD + "!")
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, "erin", PASSWORD + "!")
         expect(page.locator("h1")).to_have_text("Your account")
         assert heard == []
     assert User.objects.get().username == "erin"
+
+
+def test_a_student_signs_up_with_the_university_account(
+    page: Page, provider: OidcProvider, complaints: Complaints
+) -> None:
+    with running_server(**provider.environment) as server:
+        heard = complaints(page)
+        page.goto(f"{server.url}/accounts/signup/")
+        page.get_by_role("button", name="Go on with University account").click()
+        expect(page.locator("h1")).to_have_text("Your account")
+        expect(page.locator("main")).to_contain_text("erin@example.edu")
+        assert heard == []
+
+
+def test_a_passkey_is_added_and_logs_in(page: Page, dana: User, complaints: Complaints) -> None:
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    device = devtools.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )
+    with running_server() as server:
+        # A passkey belongs to a name, and an IP address is none.
+        home = server.url.replace("127.0.0.1", "localhost")
+        heard = complaints(page)
+        page.goto(f"{home}/accounts/login/")
+        log_in(page, "dana")
+        page.goto(f"{home}/accounts/2fa/")
+        page.get_by_role("link", name="Add a passkey").click()
+        page.get_by_label("Name of the device").fill("Phone")
+        page.get_by_role("button", name="Add").click()
+        expect(page.locator("h1")).to_have_text("Recovery codes")
+        [key] = devtools.send("WebAuthn.getCredentials", device)["credentials"]
+        assert key["isResidentCredential"]
+
+        page.goto(f"{home}/me/")
+        page.get_by_role("button", name="Log out").click()
+        page.goto(f"{home}/accounts/login/")
+        page.get_by_role("button", name="Log in with a passkey").click()
+        expect(page.locator("h1")).to_have_text("Your account")
+
+        page.get_by_role("button", name="Log out").click()
+        page.goto(f"{home}/accounts/login/")
+        log_in(page, "dana")
+        expect(page.locator("h1")).to_have_text("Second factor")
+        page.get_by_role("button", name="Use your passkey").click()
+        expect(page.locator("h1")).to_have_text("Your account")
+
+        page.get_by_role("button", name="Log out").click()
+        devtools.send("WebAuthn.setUserVerified", {**device, "isUserVerified": False})
+        page.goto(f"{home}/accounts/login/")
+        page.get_by_role("button", name="Log in with a passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("That did not work")
+        assert heard == []

@@ -11,33 +11,17 @@ from playwright.sync_api import Browser, Page, expect
 
 from checkin.models import Attendance, Kiosk
 from checkin.services import revoke_kiosk
-from checkin.virtual_kiosk import as_jpeg
-from recognition.engine.synthesis import blinking_clip
-from recognition.engine.types import Embedding, Face
+from recognition.engine.types import Embedding
 from roster.models import ClassSession, Student
-from tests.support import pictures
 from tests.support.live_server import LiveServer, running_server
+from tests.support.pages import noted, width_of
 from tests.support.school import a_template
 
 DESKTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
-CHECK_IN_MS = 30_000
+CHECK_IN_MS = 60_000  # a blink of the clip may fall between two frames of a busy machine
 
 Complaints = Callable[[Page], list[str]]
-
-
-@pytest.fixture(scope="session")
-def webcam_clip(astronaut_face: Face, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames = blinking_clip(
-        pictures.astronaut(),
-        landmarks=astronaut_face.landmarks,
-        fps=15,
-        seconds=4,
-        blinks_at=(1.0, 3.0),
-    )
-    clip = tmp_path_factory.mktemp("webcam") / "blinking.mjpeg"
-    clip.write_bytes(b"".join(as_jpeg(frame) for frame in frames))
-    return clip
 
 
 @pytest.fixture
@@ -65,12 +49,13 @@ def test_a_person_before_the_webcam_blinks_and_sees_their_name(
 ) -> None:
     page = browser_with_webcam(webcam_clip).new_context(viewport=viewport).new_page()  # type: ignore[arg-type]
     heard = complaints(page)
+    said = noted(page, '[data-slot="message"]')
     page.goto(f"{server.url}/kiosk/#{token}")
 
-    expect(page.locator('[data-slot="message"]')).to_contain_text("Blink once", timeout=CHECK_IN_MS)
     verdict = page.locator('[data-slot="verdict"]')
     expect(verdict).to_contain_text("Eileen Collins", timeout=CHECK_IN_MS)
     expect(verdict).to_contain_text("Present")
+    assert "Blink once" in said()
     attendance = Attendance.objects.get(session=math_session)
     assert (attendance.student, attendance.status) == (enrolled, "present")
     assert token not in page.url
@@ -169,31 +154,29 @@ def test_the_page_says_at_once_that_the_server_is_gone_and_comes_back_by_itself(
         expect(link).to_contain_text("Connected", timeout=CHECK_IN_MS)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/",
-        "/kiosk/",
-        "/admin/login/",
-        "/no-such-page",
-        "/accounts/login/",
-        "/accounts/signup/",
-        "/accounts/password/reset/",
-        "/accounts/password/reset/done/",
-        "/accounts/password/reset/key/1-abc-def/",
-        "/accounts/confirm-email/",
-        "/accounts/confirm-email/no-such-key/",
-    ],
+PAGES = (
+    "/",
+    "/kiosk/",
+    "/admin/login/",
+    "/no-such-page",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/password/reset/key/1-abc-def/",
+    "/accounts/confirm-email/",
+    "/accounts/confirm-email/no-such-key/",
 )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_breaks_its_own_content_security_policy(
-    server: LiveServer, browser: Browser, path: str, scheme: str, complaints: Complaints
+def test_no_page_breaks_its_own_content_security_policy_or_is_wider_than_a_phone(
+    server: LiveServer, browser: Browser, scheme: str, complaints: Complaints
 ) -> None:
     page = browser.new_context(viewport=PHONE, color_scheme=scheme).new_page()  # type: ignore[arg-type]
     heard = complaints(page)
-    page.goto(server.url + path)
-
-    expect(page.locator("body")).to_be_visible()
-    assert [text for text in heard if not re.search(r"status of 404", text)] == []
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= PHONE["width"], "the page scrolls sideways on a phone"
+    for path in PAGES:
+        page.goto(server.url + path)
+        expect(page.locator("body")).to_be_visible()
+        assert [text for text in heard if not re.search(r"status of 404", text)] == [], path
+        assert width_of(page) <= PHONE["width"], path

@@ -21,6 +21,13 @@ from tests.support.pictures import astronaut
 from tests.support.school import a_template
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "eileen_at_the_door" in getattr(item, "fixturenames", ()):
+            # Real frames, real models and the real clock on a busy machine.
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture
 def eileens_template(eileen: Student, astronaut_embedding: Embedding) -> FaceTemplate:
     """Eileen can be recognised."""
@@ -34,9 +41,16 @@ def eileen_at_the_door(astronaut_face: Face) -> Person:
 
 @pytest.fixture(scope="session")
 def blinking_astronaut(astronaut_face: Face) -> list[bytes]:
-    """Four seconds, `FPS` frames each, with a blink at 1 s and at 3 s."""
+    """Twenty seconds, `FPS` frames each, with a blink every other second: longer than a check-in.
+
+    Within one, a camera never shows the same picture again.
+    """
     frames = blinking_clip(
-        astronaut(), landmarks=astronaut_face.landmarks, fps=FPS, seconds=4, blinks_at=(1.0, 3.0)
+        astronaut(),
+        landmarks=astronaut_face.landmarks,
+        fps=FPS,
+        seconds=20,
+        blinks_at=range(1, 20, 2),
     )
     return [as_jpeg(frame) for frame in frames]
 

@@ -86,8 +86,8 @@ async def test_the_attempt_keeps_the_figures_and_the_liveness_trace(
     assert trace["tries"] == 1
     assert trace["baseline_ear"] > 0.2
     assert trace["least_similarity"] > 0.9
-    assert trace["blink"]["depth"] < 0.7
-    assert trace["blink"]["reaction_ms"] >= 120
+    assert trace["actions"][0]["depth"] < 0.7
+    assert trace["actions"][0]["reaction_ms"] >= 120
 
 
 async def test_no_picture_is_kept_anywhere(

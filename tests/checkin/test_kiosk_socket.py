@@ -10,7 +10,7 @@ import pytest
 from channels.db import database_sync_to_async as in_database
 from django.utils import timezone
 
-from checkin import consumers
+from checkin import consumers, frames
 from checkin.models import Kiosk
 from checkin.services import issue_kiosk_token, revoke_kiosk
 from checkin.virtual_kiosk import as_frame, as_jpeg
@@ -48,6 +48,7 @@ async def test_a_kiosk_is_welcomed_and_told_its_sessions(math_session, eileen, t
                 "room": "101",
                 "starts": f"{starts_at:%H:%M}",
                 "ends": f"{ends_at:%H:%M}",
+                "entry": "face_or_pass",
                 "expected": 1,
                 "present": 0,
             }
@@ -240,7 +241,7 @@ async def test_unchanged_sessions_are_not_repeated(monkeypatch, math_session, to
 
 
 async def test_a_client_that_sends_too_fast_is_cut_off(monkeypatch, token):
-    monkeypatch.setattr(consumers, "PATIENCE_S", 1)
+    monkeypatch.setattr(frames, "PATIENCE_S", 1)
     ping = json.dumps({"type": "ping"})
 
     async def flood(client: KioskClient) -> None:
@@ -288,9 +289,11 @@ async def test_a_frame_is_answered_with_its_number_and_time(math_session, token)
         "message": "Look into the camera",
         "hint": "look",
         "progress": 0.0,
+        "asked": None,
         "face": None,
         "skipped": 0,
         "age_ms": answer["age_ms"],
+        "interval_ms": answer["interval_ms"],
     }
     assert answer["age_ms"] >= 0
 
@@ -323,6 +326,29 @@ async def test_of_frames_that_come_at_once_the_newest_is_answered(math_session, 
             answers.append(await client.until("state"))
     assert len(answers) + sum(answer["skipped"] for answer in answers) == 10
     assert sum(answer["skipped"] for answer in answers) >= 7
+
+
+@pytest.mark.parametrize("seq", [6, 7, 2**31 + 7])
+async def test_a_frame_out_of_order_is_told_so_and_not_looked_at(math_session, token, seq):
+    async with KioskClient(token) as client:
+        await client.until("sessions")
+        await client.send_bytes(as_frame(7, GREY))
+        await client.until("state")
+        await client.send_bytes(as_frame(seq, b"no picture at all"))
+        error = await client.until("error")
+        assert (error["seq"], error["code"]) == (seq, "out_of_order")
+        assert f"{seq} came after frame 7" in error["message"]
+        await client.send_bytes(as_frame(8, GREY))
+        assert (await client.until("state"))["seq"] == 8
+
+
+async def test_the_numbers_of_frames_begin_again_after_the_largest(math_session, token):
+    async with KioskClient(token) as client:
+        await client.until("sessions")
+        await client.send_bytes(as_frame(2**32 - 1, GREY))
+        await client.until("state")
+        await client.send_bytes(as_frame(0, GREY))
+        assert (await client.until("state"))["seq"] == 0
 
 
 BAD_FRAMES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recognition.engine.analysis import Analyser
-from recognition.engine.models import EMBEDDED_MODEL_ID, FaceModels, load_models
+from recognition.engine.models import FaceModels, ModelChoice, load_models
 from recognition.engine.types import Face
 from tests.support.portraits import astronaut
 
@@ -17,7 +17,7 @@ def model_cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def models(model_cache_dir: Path) -> FaceModels:
-    return load_models(EMBEDDED_MODEL_ID, model_cache_dir=model_cache_dir)
+    return load_models(ModelChoice(), model_cache_dir=model_cache_dir)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from recognition.engine.dialogue import CheckInDialogue, Hint, Phase, Refusal, Step
+from recognition.engine.dialogue import CheckInDialogue, Hint, Phase, Step
 from recognition.engine.gallery import fuse
+from recognition.engine.liveness.actions import Level
+from recognition.engine.liveness.findings import Refusal
 from recognition.engine.thresholds import DialoguePolicy
 from recognition.engine.types import Box, Face, FrameAnalysis, Problem
 from tests.support.face_samples import BOX, a_face, an_analysis, an_embedding
@@ -24,24 +26,29 @@ class Kiosk:
     """Plays frames to a dialogue as a worker would: embeddings only where they were asked for."""
 
     dialogue: CheckInDialogue = field(
-        default_factory=lambda: CheckInDialogue(draw=lambda: 0.0, policy=POLICY)
+        default_factory=lambda: CheckInDialogue(
+            draw=lambda: 0.0, liveness=Level.BLINK, policy=POLICY
+        )
     )
     at_ms: float = 0.0
     steps: list[Step] = field(default_factory=list)
 
-    def show(self, face: Face | None, *others: Face, person: int = ALICE) -> Step:
+    def show(
+        self, face: Face | None, *others: Face, person: int = ALICE, code: str | None = None
+    ) -> Step:
         self.at_ms += FRAME_MS
         request = self.dialogue.request()
         if face is not None and (request.embed or face.ear < request.embed_if_ear_below):
             embedding = an_embedding(person, noise=0.02, seed=int(self.at_ms))
             face = replace(face, embedding=embedding)
         faces = [face, *others] if face is not None else []
-        step = self.dialogue.step(an_analysis(*faces), self.at_ms)
+        read = code if request.read_code else None
+        step = self.dialogue.step(replace(an_analysis(*faces), code=read), self.at_ms)
         self.steps.append(step)
         return step
 
     def until(self, reached: Callable[[Step], bool], frames: Iterator[Face] | None = None) -> Step:
-        for _ in range(300):
+        for _ in range(400):
             step = self.show(next(frames) if frames else a_face())
             if reached(step):
                 return step
@@ -85,7 +92,7 @@ def test_a_blink_on_demand_ends_in_a_live_probe(challenged: Kiosk) -> None:
 
     assert step.probe is not None
     assert step.probe.embedding @ an_embedding(ALICE) > 0.95
-    assert step.probe.trace["blink"]["closed_ms"] == 100
+    assert step.probe.trace["actions"][0]["closed_ms"] == 100
     assert step.probe.trace["tries"] == 1
 
 
@@ -124,7 +131,8 @@ def test_a_blink_before_the_demand_does_not_count(kiosk: Kiosk) -> None:
 
 
 def test_eyes_that_close_faster_than_anybody_reacts_do_not_count() -> None:
-    hasty = Kiosk(CheckInDialogue(draw=lambda: 0.0, policy=replace(POLICY, reaction_ms=150)))
+    policy = replace(POLICY, reaction_ms=150)
+    hasty = Kiosk(CheckInDialogue(draw=lambda: 0.0, liveness=Level.BLINK, policy=policy))
     hasty.until(at(Phase.CHALLENGE))
     hasty.blink()
 
@@ -133,7 +141,7 @@ def test_eyes_that_close_faster_than_anybody_reacts_do_not_count() -> None:
 
 def test_the_moment_of_the_demand_is_drawn_anew() -> None:
     def asked_after(draw: float) -> float:
-        kiosk = Kiosk(CheckInDialogue(draw=lambda: draw))
+        kiosk = Kiosk(CheckInDialogue(draw=lambda: draw, liveness=Level.BLINK))
         kiosk.until(at(Phase.CHALLENGE))
         return kiosk.at_ms
 

@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from recognition.engine.images import decode_frame, decode_photo, jpeg_size
 from recognition.engine.types import EngineError
+from tests.support import pictures
 from tests.support.portraits import as_file, as_jpeg, astronaut
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
@@ -140,7 +141,7 @@ def test_the_refusal_says_what_came_and_what_to_do() -> None:
 # ------------------------------------------------------------------------- photos
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "HEIF"])
 def test_a_photos_format_is_told_by_its_content(file_format: str) -> None:
     picture = PillowImage.fromarray(half_red_half_blue())
     photo = decode_photo(as_file(picture, file_format))
@@ -157,6 +158,20 @@ def test_a_photo_is_turned_upright_as_exif_says(orientation: int) -> None:
     assert np.array_equal(
         photo, decode_frame(as_jpeg(half_red_half_blue(), exif_orientation=orientation))
     )
+
+
+@pytest.mark.parametrize(
+    ("orientation", "top_left"), [(1, RED), (3, BLUE), (6, RED), (8, BLUE), (2, BLUE), (5, RED)]
+)
+def test_a_heic_photo_is_turned_upright_once(
+    orientation: int, top_left: tuple[int, int, int]
+) -> None:
+    """Its EXIF says the same as its own boxes, as on phones."""
+    picture = PillowImage.fromarray(half_red_half_blue())
+    photo = decode_photo(pictures.heic(picture, orientation=orientation))
+
+    assert photo.shape[:2] == ((64, 32) if orientation in (5, 6, 8) else (32, 64))
+    assert near(photo[4, 4], top_left)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +229,12 @@ def test_a_large_photo_is_reduced() -> None:
         (png_claiming(20_000, 20_000), "photo_too_many_pixels"),
         (png_claiming(10_000, 9_000), "photo_too_many_pixels"),
         (png_claiming(300, 300), "broken_picture"),
+        (pictures.png_bomb(20_000, 10_000), "photo_too_many_pixels"),
+        (pictures.jpeg_bomb(15_000), "photo_too_many_pixels"),
+        (pictures.heic_bomb(), "photo_too_many_pixels"),
         (as_jpeg(astronaut())[:20_000], "broken_picture"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(100), "broken_picture"),
+        *[(content, "not_a_picture") for content in pictures.NO_PHOTOS.values()],
     ],
     ids=_what_came,
 )
@@ -225,9 +245,31 @@ def test_a_photo_that_cannot_be_used_is_refused(photo: bytes, code: str) -> None
     assert refusal.value.code == code
 
 
-def test_a_heic_photo_is_called_by_its_name() -> None:
-    with pytest.raises(EngineError, match="HEIC"):
-        decode_photo(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
+def test_a_truncated_heic_photo_is_refused_wherever_it_ends(share: float) -> None:
+    heic = pictures.heic(PillowImage.fromarray(astronaut()))
+
+    with pytest.raises(EngineError, match="The HEIC picture cannot be read") as refusal:
+        decode_photo(heic[: int(len(heic) * share)])
+
+    assert refusal.value.code == "broken_picture"
+
+
+def test_a_heic_photo_that_hides_its_size_is_refused() -> None:
+    heic = pictures.heic(PillowImage.fromarray(astronaut()))
+    smaller = heic.replace(struct.pack(">II", 512, 512), struct.pack(">II", 16, 16))
+    assert smaller != heic
+
+    with pytest.raises(EngineError) as refusal:
+        decode_photo(smaller)
+
+    assert refusal.value.code == "broken_picture"
+
+
+@pytest.mark.parametrize(("what", "content"), pictures.NO_PHOTOS.items())
+def test_the_refusal_says_what_the_file_is_and_what_is_accepted(what: str, content: bytes) -> None:
+    with pytest.raises(EngineError, match="not a JPEG, PNG, WebP or HEIC picture: .*" + what):
+        decode_photo(content)
 
 
 def test_a_real_picture_bomb_is_refused_before_it_is_decoded() -> None:

@@ -12,17 +12,34 @@ from recognition.engine.models import (
     EMBEDDED_MODEL_ID,
     DlibResnetEmbedder,
     FaceModels,
+    ModelChoice,
     load_models,
 )
 from recognition.engine.types import Box, EngineError, Face
 from tests.support.portraits import astronaut
 
 
-def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"'facenet1024'; known are: .*dlib-resnet-v1") as refusal:
-        load_models("facenet1024", model_cache_dir=tmp_path)
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (ModelChoice(embedder="facenet1024"), r"'facenet1024'; .*dlib-resnet-v1, .*SFace"),
+        (ModelChoice(previous_embedder="mine"), r"embedder is called 'mine'; known are: "),
+        (ModelChoice(detector="haar"), r"detector is called 'haar'; .*hog, yunet, retinaface"),
+        (ModelChoice(landmarker="dlib5"), r"landmarker is called 'dlib5'; .*dlib68, mediapipe\."),
+    ],
+)
+def test_an_unknown_model_is_refused_with_the_known_ones(
+    choice: ModelChoice, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=told) as refusal:
+        load_models(choice, model_cache_dir=tmp_path)
 
     assert refusal.value.code == "unknown_model"
+
+
+def test_a_model_does_not_replace_itself() -> None:
+    with pytest.raises(EngineError, match="name the model that the old templates are from"):
+        ModelChoice(embedder="SFace", previous_embedder="SFace").parts()
 
 
 def test_the_embedding_is_of_unit_length_and_names_its_model(

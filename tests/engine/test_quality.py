@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recognition.engine.quality import assess, measure
+from recognition.engine.quality import assess, measure, redness_fall
 from recognition.engine.thresholds import KIOSK_QUALITY, PHOTO_QUALITY, QualityThresholds
 from recognition.engine.types import Face, Image, Pose, Problem, Quality
 from tests.support.portraits import astronaut
@@ -151,6 +151,68 @@ def test_the_kiosk_wants_a_face_between_a_fifth_and_nine_tenths_of_the_frame(
     about_size = [p for p in problems if p in (Problem.TOO_SMALL, Problem.TOO_LARGE)]
 
     assert about_size == ([problem] if problem else [])
+
+
+def masked(image: Image, face: Face, colour: tuple[int, int, int]) -> Image:
+    """A plain mask from the middle of the nose to the jaw, lit as the picture is."""
+    outline = np.concatenate([face.landmarks[1:16], face.landmarks[29:30]]).round().astype(np.int32)
+    mask = cv2.fillPoly(np.zeros(image.shape[:2], np.uint8), [outline], 1)
+    light = cv2.GaussianBlur(image, (0, 0), 20).mean(axis=2, keepdims=True) / 160
+    cloth = np.clip(light * np.array(colour), 0, 255).astype(np.uint8)
+    return np.where(mask[..., None] > 0, cloth, image)
+
+
+@pytest.mark.parametrize(
+    "colour", [(110, 170, 205), (235, 235, 230), (120, 122, 125), (30, 30, 34)]
+)
+def test_a_mask_over_mouth_and_nose_is_refused_in_a_photo(
+    astronaut_face: Face, colour: tuple[int, int, int]
+) -> None:
+    picture = masked(astronaut(), astronaut_face, colour)
+
+    assert Problem.COVERED in quality_of(picture, astronaut_face).problems
+    at_a_kiosk = quality_of(picture, astronaut_face, limits=KIOSK_QUALITY)
+    assert Problem.COVERED not in at_a_kiosk.problems
+
+
+@pytest.mark.parametrize("light", [(1.0, 0.8, 0.55), (0.7, 0.85, 1.0), (0.5, 0.5, 0.5)])
+def test_the_colour_of_the_light_decides_nothing_about_a_mask(
+    astronaut_face: Face, light: tuple[float, float, float]
+) -> None:
+    bare = (astronaut() * np.array(light)).astype(np.uint8)
+    covered = (masked(astronaut(), astronaut_face, (235, 235, 230)) * light).astype(np.uint8)
+
+    assert Problem.COVERED not in quality_of(bare, astronaut_face).problems
+    assert Problem.COVERED in quality_of(covered, astronaut_face).problems
+
+
+def test_a_black_and_white_picture_is_not_taken_for_a_mask(astronaut_face: Face) -> None:
+    grey = astronaut().mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
+
+    assert redness_fall(grey, astronaut_face.landmarks) == 0
+    assert quality_of(grey, astronaut_face).problems == ()
+
+
+def test_the_fall_of_redness_worked_out_by_hand() -> None:
+    """Red over green is 2 at the root of the nose, and below it once 1 and otherwise a half."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[:100] = (192, 92, 0)
+    image[100:] = (42, 92, 0)
+    image[100:, 150:] = (92, 92, 0)
+    landmarks = np.full((68, 2), 150, np.float32)
+    landmarks[36:42], landmarks[42:48] = (60, 50), (140, 50)
+    landmarks[[21, 22, 27, 28]] = (100, 50)
+    landmarks[[30, 33, 51, 2, 31]] = (50, 150)
+    landmarks[[14, 35]] = (180, 150)
+
+    assert redness_fall(image, landmarks) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize("moved", [-1000, 1000])
+def test_a_face_outside_the_picture_is_not_called_covered(
+    astronaut_face: Face, moved: float
+) -> None:
+    assert redness_fall(astronaut(), astronaut_face.landmarks + np.float32(moved)) == 0
 
 
 def test_what_to_change_first_comes_first(astronaut_face: Face) -> None:

@@ -59,7 +59,7 @@ def test_each_photo_gets_its_verdict(as_alice, eileen):
     assert "Enrolled from 1 of 3 pictures." in answer.text
     assert "✓ used" in answer.text
     assert "✗ No face was found." in answer.text
-    assert "✗ The file is not a JPEG, PNG or WebP picture" in answer.text
+    assert "✗ The file is not a JPEG, PNG, WebP or HEIC picture" in answer.text
 
 
 def test_without_consent_nothing_is_stored(as_alice, eileen):
@@ -77,7 +77,7 @@ def test_six_photos_are_refused_before_they_are_read(as_alice, eileen):
 
 def test_a_form_without_photos_asks_for_them(as_alice, eileen):
     answer = as_alice.post(page_of(eileen), {"consent": "on"})
-    assert "This field is required." in answer.text
+    assert "Choose at least one picture." in answer.text
     assert Consent.objects.count() == 0
 
 
@@ -141,7 +141,7 @@ def test_the_list_tells_who_can_be_recognised(as_alice, math, eileen):
     a_consent(a_student("S-4", "No Photo", math))
     a_student("S-5", "No Consent", math)
     listed = as_alice.get(LIST).text
-    for text in ("can be recognised", "must enrol again", "no photo yet", "no consent"):
+    for text in ("can be recognised", "must enrol again", "no photo yet", "not asked yet"):
         assert text in listed
 
 

@@ -81,7 +81,11 @@ def test_pictures_without_colour_and_with_transparency_are_taken(
         (pictures.nobody, "no_face", "No face was found"),
         (pictures.two_people, "several_faces", "More than one face"),
         (lambda: b"", "empty_image", "empty file"),
-        (lambda: b"GIF89a, or so it says", "not_a_picture", "not a JPEG, PNG or WebP picture"),
+        (
+            lambda: b"GIF89a, or so it says",
+            "not_a_picture",
+            "not a JPEG, PNG, WebP or HEIC picture",
+        ),
         (pictures.png_bomb, "photo_too_many_pixels", "far too many pixels"),
         (pictures.jpeg_bomb, "photo_too_many_pixels", "far too many pixels"),
         (lambda: pictures.truncated(pictures.portrait()), "broken_picture", "cut off on the way"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 
+from recognition import selectors
 from recognition.engine.gallery import Gallery
+from recognition.engine.thresholds import COHORT
 from recognition.models import Consent
 from recognition.selectors import GalleryCache
 from recognition.services import revoke_template, withdraw_consent
@@ -136,6 +139,50 @@ def test_who_joins_tomorrow_is_not_there_yet(cache, math_session, math, dmitri):
 def test_templates_of_another_model_are_never_compared(cache, math_session, eileen):
     a_template(eileen, an_embedding(1), model_id="another-model")
     assert len(gallery_of(cache, math_session)) == 0
+
+
+def cohort_of(cache: GalleryCache, session: ClassSession) -> set[int]:
+    cohort = cache.cohort_beside(gallery_of(cache, session), dimensions=128)
+    return {pk for pk, counts in zip(cohort.people.ids, cohort.counted, strict=True) if counts}
+
+
+def test_the_cohort_is_everybody_else_of_the_institution(cache, math_session, eileen, dmitri):
+    a_template(eileen, an_embedding(1))
+    a_template(dmitri, an_embedding(3), model_id="another-model")
+    other = a_template(a_student("S-9", "Of No Class"), an_embedding(2))
+    assert cohort_of(cache, math_session) == {other.pk}
+
+
+def test_the_cohort_follows_enrolment_revocation_and_consent(cache, math_session):
+    first = a_template(a_student("S-8", "First"), an_embedding(1))
+    assert cohort_of(cache, math_session) == {first.pk}
+    second = a_template(a_student("S-9", "Second"), an_embedding(2))
+    assert cohort_of(cache, math_session) == {first.pk, second.pk}
+    revoke_template(first)
+    assert cohort_of(cache, math_session) == {second.pk}
+    withdraw_consent(student=second.student)
+    assert cohort_of(cache, math_session) == set()
+
+
+def test_who_joins_the_class_leaves_its_cohort(cache, math_session, math):
+    joiner = a_student("S-9", "Joins Later")
+    template = a_template(joiner, an_embedding(2))
+    assert cohort_of(cache, math_session) == {template.pk}
+    enrol_in(math, joiner)
+    assert cohort_of(cache, math_session) == set()
+
+
+def test_only_the_newest_templates_are_kept_for_cohorts(cache, math_session, monkeypatch):
+    monkeypatch.setattr(selectors, "COHORT", replace(COHORT, most_people=2))
+    templates = [a_template(a_student(f"S-{n}", f"Nr {n}"), an_embedding(n)) for n in (7, 8, 9)]
+    assert cohort_of(cache, math_session) == {one.pk for one in templates[1:]}
+
+
+def test_a_fresh_cohort_costs_no_query(django_assert_num_queries, math_session, eileen):
+    cache = GalleryCache(fresh_s=3600)
+    cohort_of(cache, math_session)
+    with django_assert_num_queries(0):
+        cohort_of(cache, math_session)
 
 
 def test_two_processes_see_the_same(math_session, math, eileen):

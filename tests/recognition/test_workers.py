@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from recognition.engine.models import ModelChoice
 from recognition.engine.pool import WorkerLostError, WorkerPool
 from recognition.engine.types import EngineError, FrameRequest
 from recognition.workers import active_model_id, require_models
@@ -21,9 +22,12 @@ from tests.support.portraits import as_jpeg
 TIMEOUT_S = 2
 
 
-def a_pool(model: str = settings.RECOGNITION_MODEL) -> WorkerPool:
+def a_pool(models: ModelChoice | None = None) -> WorkerPool:
     return WorkerPool(
-        workers=1, model=model, model_cache_dir=settings.MODEL_CACHE_DIR, timeout_s=TIMEOUT_S
+        workers=1,
+        models=models or ModelChoice(),
+        model_cache_dir=settings.MODEL_CACHE_DIR,
+        timeout_s=TIMEOUT_S,
     )
 
 
@@ -106,7 +110,7 @@ def test_a_closed_pool_says_so(pool):
 
 
 def test_a_model_that_cannot_be_loaded_is_told_at_each_call():
-    pool = a_pool("no-such-model")
+    pool = a_pool(ModelChoice(embedder="no-such-model"))
     try:
         for _ in range(2):
             with pytest.raises(EngineError, match="no-such-model"):

@@ -67,6 +67,6 @@ def test_closing_by_hand_is_an_action_and_shown_in_the_courses_time(
     session.refresh_from_db()
     assert session.closed_at is not None
 
-    ClassSession.objects.update(closed_at=utc(2026, 3, 2, 1, 30))
+    session.closings.update(closed_at=utc(2026, 3, 2, 1, 30))
     page = as_alice.get(f"/admin/roster/classsession/{session.pk}/change/").content.decode()
     assert "2026-03-02 09:30" in page

@@ -24,19 +24,25 @@ def a_face(
     ear_left: float | None = None,
     ear_right: float | None = None,
     nose: float = 1.0,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    mouth: float = 0.1,
     problems: tuple[Problem, ...] = (),
     embedding: Embedding | None = None,
 ) -> Face:
-    """``nose`` is the nose's length as a share of the usual one."""
+    """``nose`` is the nose's length as a share of the usual one, ``mouth`` its aspect ratio."""
     landmarks = np.zeros((68, 2), np.float32)
     landmarks[36:42], landmarks[42:48] = (280, 180), (360, 180)
     landmarks[36], landmarks[39], landmarks[42], landmarks[45] = EYE_CORNERS
     for step, point in enumerate(range(27, 36)):
         landmarks[point] = (320, 180 + 7.5 * step * nose)
+    landmarks[60:65] = [(300 + 10 * step, 260) for step in range(5)]
+    landmarks[65:68] = [(330, 260), (320, 260), (310, 260)]
+    landmarks[65:68, 1] += 40 * mouth
     return Face(
         box=box,
         landmarks=landmarks,
-        pose=Pose(0, 0, 0),
+        pose=Pose(yaw, pitch, 0),
         ear_left=ear if ear_left is None else ear_left,
         ear_right=ear if ear_right is None else ear_right,
         quality=Quality(

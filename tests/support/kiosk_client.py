@@ -21,6 +21,8 @@ Scene = Callable[[str, int], bytes]
 
 FPS = 15
 FRAMES_BEFORE_BLINK = 5
+#: How far the lids are down in the frames of a blink.
+BLINK = (0.5, 1.0, 1.0, 0.5)
 
 
 class SocketClosedError(Exception):
@@ -129,31 +131,39 @@ class KioskClient:
 
 
 class Person:
-    """Somebody whose picture moves a little; frames are JPEG files of 640 × 480."""
+    """Somebody who moves a little all the time; frames are JPEG files of 640 × 480.
+
+    Time goes on by a frame with every look at them: no two are the same, as with a real camera.
+    """
 
     def __init__(self, portrait: Image, landmarks: Points) -> None:
-        animated = AnimatedPortrait(portrait, landmarks=landmarks)
-        self._open = [as_jpeg(animated.frame(number / FPS)) for number in range(2 * FPS)]
-        self._blink = [
-            as_jpeg(animated.frame(2 + number / FPS, closure=closure))
-            for number, closure in enumerate((0.5, 1.0, 1.0, 0.5))
-        ]
-        self.picture = animated.frame(0)
+        self._animated = AnimatedPortrait(portrait, landmarks=landmarks)
+        self._frames = 0
+        self.picture = self._animated.frame(0)
+        self._photo = as_jpeg(self.picture)
 
     def blinks_when_asked(self, phase: str, number: int) -> bytes:
         """Like a person: a moment after the question, and again if it comes again."""
-        blinking = number - FRAMES_BEFORE_BLINK
-        if phase == "challenge" and 0 <= blinking < len(self._blink):
-            return self._blink[blinking]
-        return self.looks(phase, number)
+        if self.is_blinking(phase, number):
+            return self._seen(closure=BLINK[number - FRAMES_BEFORE_BLINK])
+        return self._seen()
+
+    @staticmethod
+    def is_blinking(phase: str, number: int) -> bool:
+        """Whether `blinks_when_asked` blinks in this frame."""
+        return phase == "challenge" and 0 <= number - FRAMES_BEFORE_BLINK < len(BLINK)
 
     def looks(self, phase: str, number: int) -> bytes:
         """Eyes open, moving a little."""
-        return self._open[number % len(self._open)]
+        return self._seen()
 
     def photo(self, phase: str, number: int) -> bytes:
         """A picture held still."""
-        return self._open[0]
+        return self._photo
+
+    def _seen(self, **pose: float) -> bytes:
+        self._frames += 1
+        return as_jpeg(self._animated.frame(self._frames / FPS, **pose))
 
 
 def nobody_there(phase: str, number: int) -> bytes:

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth.models import Group
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import LECTURER
 from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome
 from recognition.engine.types import Embedding
-from recognition.models import Consent, FaceTemplate
-from recognition.sealing import seal_vector
-from roster.models import ClassSession, Course, CourseEnrolment, Room, Student
+from recognition.models import Consent, FaceRegistration, FaceTemplate, RegistrationPhoto
+from recognition.sealing import seal_picture, seal_vector
+from roster.models import (
+    ClassSession,
+    Course,
+    CourseEnrolment,
+    LivenessPolicy,
+    Room,
+    SessionSeries,
+    Student,
+)
 
 MODEL_ID = "dlib-resnet-v1"
 LONG_AGO = date(2020, 1, 1)
 
 
-def a_lecturer(username: str) -> User:
+def a_member(role: str, username: str) -> User:
+    """Somebody with a role at the desk."""
     user = User.objects.create_user(
         username, f"{username}@example.edu", is_staff=True, first_name=username.title()
     )
-    user.groups.add(Group.objects.get(name=LECTURER))
+    user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+def a_lecturer(username: str) -> User:
+    return a_member(LECTURER, username)
+
+
+def an_account(username: str, *, confirmed: bool = True) -> User:
+    """Somebody who signed up, without a password to log in with."""
+    user = User.objects.create_user(username, f"{username}@example.edu")
+    EmailAddress.objects.create(user=user, email=user.email, verified=confirmed, primary=True)
     return user
 
 
 def a_course(code: str, *lecturers: User, **fields: Any) -> Course:
-    course = Course.objects.create(code=code, **{"title": f"About {code}", **fields})
+    # One blink is what the clips of most tests show.
+    given = {"title": f"About {code}", "liveness": LivenessPolicy.BLINK, **fields}
+    course = Course.objects.create(code=code, **given)
     course.lecturers.set(lecturers)
     return course
 
@@ -39,6 +64,22 @@ def a_student(student_id: str, name: str, *courses: Course, **fields: Any) -> St
     for course in courses:
         enrol_in(course, student)
     return student
+
+
+def an_account_of(student: Student, **fields: Any) -> User:
+    """A login of the student, with the confirmed address that the roster has."""
+    username = student.name.split()[0].lower()
+    student.user = User.objects.create_user(username, student.email, **fields)
+    student.save(update_fields=["user"])
+    EmailAddress.objects.create(user=student.user, email=student.email, verified=True, primary=True)
+    return student.user
+
+
+def logged_in_cookie(user: User) -> str:
+    """The value of a session cookie, for a browser that does not have to log in."""
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def enrol_in(
@@ -58,6 +99,22 @@ def a_session(course: Course, *, room: Room | None = None, **fields: Any) -> Cla
     )
 
 
+def a_series(course: Course, **fields: Any) -> SessionSeries:
+    """Mondays at nine, without its sessions: `roster.series` makes them."""
+    first_day = fields.pop("first_day", LONG_AGO)
+    return SessionSeries.objects.create(
+        course=course,
+        **{
+            "weekdays": ["MO"],
+            "start_time": time(9),
+            "end_time": time(10, 30),
+            "first_day": first_day,
+            "last_day": first_day + timedelta(weeks=12),
+            **fields,
+        },
+    )
+
+
 def a_consent(student: Student) -> Consent:
     return Consent.objects.create(
         student=student, policy_version="2026-11", given_via=Consent.GivenVia.IN_PERSON
@@ -74,6 +131,26 @@ def a_template(student: Student, embedding: Embedding, *, model_id: str = MODEL_
         sealed_vector=seal_vector(embedding, student_pk=student.pk, model_id=model_id),
         photo_count=1,
     )
+
+
+def a_registration(student: Student, embedding: Embedding, **fields: Any) -> FaceRegistration:
+    """It waits for approval, with one picture and the consent that it needs."""
+    if not student.consents.filter(withdrawn_at=None).exists():
+        a_consent(student)
+    registration = FaceRegistration.objects.create(
+        student=student,
+        **{"status": FaceRegistration.Status.PENDING, "submitted_at": timezone.now(), **fields},
+    )
+    RegistrationPhoto.objects.create(
+        registration=registration,
+        sealed_picture=seal_picture(b"a JPEG", student_pk=student.pk),
+        sealed_vector=seal_vector(embedding, student_pk=student.pk, model_id=MODEL_ID),
+        model_id=MODEL_ID,
+        face_height_px=200,
+        sharpness=100,
+        brightness=120,
+    )
+    return registration
 
 
 def an_attendance(session: ClassSession, student: Student, **fields: Any) -> Attendance:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from checkin.retention import expired, purge
+from checkin.retention import expired, overwrite_what_is_deleted, purge
 
 
 class Command(BaseCommand):
@@ -24,3 +24,4 @@ class Command(BaseCommand):
             return
         for kind, count in purge(now).items():
             self.stdout.write(f"{kind}: {count} deleted")
+        overwrite_what_is_deleted()

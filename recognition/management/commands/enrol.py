@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from recognition.engine.types import EngineError
 from recognition.models import Consent
-from recognition.services import MAX_PHOTOS, enrol_face, record_consent
+from recognition.photos import MAX_PHOTOS
+from recognition.services import enrol_face, record_consent
 from roster.models import Student
 
 

@@ -1,8 +1,9 @@
 /** The kiosk page: joins camera, line and screen. The server decides; this only shows and sends. */
 
 import { keepAwake } from "./awake.js";
-import { Camera } from "./camera.js";
+import { Camera } from "../../rollcall/camera.js";
 import { pair, takeTokenFromAddress } from "./pairing.js";
+import { FramePump } from "./pump.js";
 import { KioskSocket } from "./socket.js";
 import { Sound } from "./sound.js";
 import { readTexts } from "./texts.js";
@@ -10,10 +11,10 @@ import { View } from "./view.js";
 
 const SLOW_FRAME_MS = 2000; // while the server says "idle" although a session is listed
 const REFUSED_FRAME_MS = 1000; // after an error: no hammering
-const NEW_PICTURE_MS = 15; // how soon to look again for a new picture of the camera
-const CAMERA_STALLED_MS = 6000; // some need seconds for their first picture
 const DEFAULT_SHOW_MS = 2500;
 const LONGEST_SHOW_MS = 10000;
+const LONGEST_NOT_ME_MS = 10000;
+const SERVING = new Set(["challenge", "matching", "pass"]); // the next person is being served
 
 const config = JSON.parse(document.getElementById("kiosk-config").textContent);
 const view = new View(readTexts(document.getElementById("kiosk-texts")));
@@ -22,8 +23,12 @@ const sound = new Sound(render);
 const socket = new KioskSocket(config.socket_path, {
   link: linkChanged,
   message: heard,
-  free: pump,
+  free: () => pump(),
   silent: forgetReply,
+});
+const { pump } = new FramePump(camera, socket, {
+  mayGo: () => state.sessions?.length > 0 && !state.verdict,
+  intervalMs: frameIntervalMs,
 });
 
 const state = {
@@ -35,6 +40,7 @@ const state = {
   silent: false,
   refusedFrames: 0,
   verdict: null,
+  notMe: false,
   camera,
   sound: sound.state,
   pairing: { busy: false, text: null, words: null },
@@ -45,50 +51,12 @@ function render() {
   view.render(state);
 }
 
-// Frames: one in flight, no faster than the server wants, only while somebody can see the screen.
-
-let pumpTimer = null;
-let capturing = false;
-let lastSent = -Infinity;
-let starvedSince = null;
-
-function pump() {
-  clearTimeout(pumpTimer);
-  const starved = starvedSince;
-  starvedSince = null;
-  if (!mayExpectFrames() || capturing) return;
-  const now = performance.now();
-  const wait = lastSent + frameIntervalMs() - now;
-  if (wait > 0) {
-    pumpTimer = setTimeout(pump, wait);
-  } else if (camera.hasNewFrame) {
-    sendFrame();
-  } else if (starved !== null && now - starved > CAMERA_STALLED_MS) {
-    camera.giveUp();
-  } else {
-    starvedSince = starved ?? now;
-    pumpTimer = setTimeout(pump, NEW_PICTURE_MS);
-  }
-}
-
-function mayExpectFrames() {
-  return socket.free && state.sessions?.length > 0 && !state.verdict && camera.status === "ready" && !document.hidden;
-}
+// Frames, only while a session is open and nobody reads a verdict
 
 function frameIntervalMs() {
   if (state.refusedFrames > 0) return REFUSED_FRAME_MS;
   if (state.reply?.phase === "idle") return SLOW_FRAME_MS;
-  return 1000 / socket.limits.max_fps;
-}
-
-async function sendFrame() {
-  capturing = true;
-  lastSent = performance.now();
-  const jpeg = await camera.capture(socket.limits);
-  capturing = false;
-  // The world may have changed while the picture was packed.
-  if (jpeg && mayExpectFrames()) socket.send(jpeg);
-  else pump();
+  return Math.max(1000 / socket.limits.max_fps, state.reply?.interval_ms ?? 0);
 }
 
 // What the server says
@@ -104,12 +72,18 @@ const answers = {
   state(message) {
     state.refusedFrames = 0;
     state.reply = message;
+    if (SERVING.has(message.phase)) withdrawNotMe();
   },
   verdict(message) {
     state.refusedFrames = 0;
     showVerdict(message);
+    offerNotMe(message.not_me_ms);
   },
-  error({ seq, code }) {
+  undone(message) {
+    showVerdict(message);
+  },
+  error({ seq, code, message }) {
+    if (code === "not_undone") showVerdict({ title: view.text("not_undone"), message, tone: "bad" });
     if (code === "frame_too_large") camera.qualityFactor = Math.max(0.5, camera.qualityFactor * 0.8);
     // A lost worker was replaced already: the next frame will do.
     if (seq !== null && code !== "worker_lost") state.refusedFrames += 1;
@@ -138,6 +112,32 @@ function showVerdict(verdict) {
   }, shown);
 }
 
+// "Not me": the server knows to whom it belongs, and for how long; this only offers it.
+
+let notMeTimer = null;
+
+function offerNotMe(forMs) {
+  withdrawNotMe();
+  if (!forMs) return;
+  state.notMe = true;
+  notMeTimer = setTimeout(() => {
+    withdrawNotMe();
+    render();
+  }, Math.min(forMs, LONGEST_NOT_ME_MS));
+}
+
+function withdrawNotMe() {
+  clearTimeout(notMeTimer);
+  state.notMe = false;
+}
+
+function sayNotMe() {
+  if (!state.notMe) return;
+  withdrawNotMe();
+  socket.say({ type: "not_me" });
+  render();
+}
+
 function linkChanged(link, why) {
   state.link = link;
   state.why = why;
@@ -158,6 +158,7 @@ function forgetReply() {
 function forgetUnconfirmed() {
   state.reply = null;
   state.sessions = null;
+  withdrawNotMe();
   state.silent = false;
   state.refusedFrames = 0;
 }
@@ -220,6 +221,12 @@ on(document.querySelector(".pairing"), "submit", (event) => {
 });
 on(byAction("retry-camera"), "click", () => camera.start());
 on(byAction("use-this-screen"), "click", () => socket.connect());
+on(byAction("not-me"), "click", sayNotMe);
+on(document, "keydown", (event) => {
+  const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+  const typing = event.target.closest("input, select");
+  if (plain && !typing && event.key.toLowerCase() === "n") sayNotMe();
+});
 on(byControl("sound"), "click", () => sound.toggle());
 on(byControl("full-screen"), "click", () => {
   if (document.fullscreenElement) document.exitFullscreen();

@@ -21,6 +21,7 @@ const LINK_BY_ERROR = {
 };
 // For a close whose error message was lost on the way.
 const LINK_BY_CLOSE = { 4401: "unpaired", 4403: "unpaired", 4409: "replaced" };
+const KIOSK_ENDINGS = { byError: LINK_BY_ERROR, byClose: LINK_BY_CLOSE };
 const CLOSE_TOO_LARGE = 1009;
 const CLOSE_TOO_FAST = 4408;
 
@@ -30,6 +31,7 @@ export class KioskSocket {
 
   #url;
   #on;
+  #endings;
   #socket = null;
   #seq = 0;
   #awaited = null;
@@ -43,12 +45,14 @@ export class KioskSocket {
 
   /**
    * `on` holds `link(link, why)`, `message(message)`, `free()` (the next frame may go) and
-   * `silent()` (a frame got no answer).
+   * `silent()` (a frame got no answer). `endings` says which link an error's or a close's code
+   * leads to; with any other the connection heals itself.
    */
-  constructor(path, on) {
+  constructor(path, on, endings = KIOSK_ENDINGS) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.#url = `${scheme}//${location.host}${path}`;
     this.#on = on;
+    this.#endings = endings;
     window.addEventListener("online", () => this.link === "offline" && this.connect());
     window.addEventListener("offline", () => this.link === "open" && this.#drop({ code: 1006 }));
   }
@@ -78,6 +82,11 @@ export class KioskSocket {
     const socket = this.#socket;
     const frame = await packFrame(seq, Date.now(), jpeg);
     if (socket === this.#socket && socket?.readyState === WebSocket.OPEN) socket.send(frame);
+  }
+
+  /** A word that is no frame; nothing is said where nobody hears it. */
+  say(message) {
+    if (this.link === "open") this.#socket.send(JSON.stringify(message));
   }
 
   /** Hidden pages have slow timers: what was awaited before means nothing now. */
@@ -145,7 +154,7 @@ export class KioskSocket {
 
   #drop({ code }) {
     this.#discard();
-    const ending = LINK_BY_ERROR[this.#lastError?.code] ?? LINK_BY_CLOSE[code];
+    const ending = this.#endings.byError[this.#lastError?.code] ?? this.#endings.byClose[code];
     if (ending) {
       this.#become(ending, this.#lastError?.message);
       return;

@@ -1,6 +1,6 @@
 /** Three short tones, made here: a file would be one more thing to load. */
 
-import { recall, remember } from "./memory.js";
+import { recall, remember } from "../../rollcall/memory.js";
 
 // [frequency in hertz, start in seconds, length in seconds]; rising is good, falling is bad.
 const TONES = {

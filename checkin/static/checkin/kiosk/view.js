@@ -1,9 +1,7 @@
 /** Puts the state on the screen. It asks nobody and decides nothing but what to show. */
 
-const HINTS = new Set([
-  "look", "closer", "back", "centre", "light", "shade", "still", "straight",
-  "one_person", "open_eyes", "blink", "wait", "next",
-]);
+import { iconOfHint, showAsked } from "./asked.js";
+
 const OUTCOMES_WITH_ICON = new Set(["late", "checked_out", "second_factor"]);
 const TONES = new Set(["good", "notice", "bad"]);
 const SESSIONS_SHOWN = 2;
@@ -36,8 +34,21 @@ export function sentenceOf({ link, sessions, camera, reply, silent, refusedFrame
     return { text: "camera_starting", hint: "wait", detail: "camera_starting_detail" };
   }
   if (silent || refusedFrames > 2) return { text: "wait", hint: "wait" };
-  if (reply?.message) return { words: reply.message, hint: reply.hint, progress: reply.progress };
-  return { text: "look", hint: "look" };
+  const detail = detailOf(reply?.phase ?? "searching", sessions);
+  if (reply?.message) {
+    const { message, hint, progress, asked } = reply;
+    return { words: message, hint, progress, asked, detail };
+  }
+  return { text: "look", hint: "look", detail };
+}
+
+/** What a pass has to do with it, by the policy of the open sessions. */
+function detailOf(phase, sessions) {
+  if (phase === "pass") return "pass_detail";
+  if (phase !== "searching") return null;
+  const policies = new Set(sessions.map(({ entry }) => entry));
+  if (policies.has("face_or_pass")) return "or_pass_detail";
+  return policies.has("face_and_pass") ? "and_pass_detail" : null;
 }
 
 export class View {
@@ -58,7 +69,13 @@ export class View {
     if (screen === "refused" && state.why) setText(slot("refusal"), state.why);
     if (screen === "pairing") this.#renderPairing(state);
     this.#renderControls(state, screen);
-    this.#renderVerdict(state.verdict);
+    this.#renderVerdict(state.verdict, state.notMe);
+    this.#renderNotMe(state);
+  }
+
+  /** A sentence of the page by its name. */
+  text(key) {
+    return this.#texts(key);
   }
 
   #showScreen(name) {
@@ -107,16 +124,17 @@ export class View {
   }
 
   #renderLive(state) {
-    const { text, words, hint, progress, detail } = sentenceOf(state);
+    const { text, words, hint, progress, asked, detail } = sentenceOf(state);
     const live = document.querySelector(".live");
     live.dataset.link = state.link;
     live.dataset.phase = state.link === "open" ? (state.reply?.phase ?? "") : "";
     live.classList.toggle("unmirrored", !state.camera.mirrored);
     slot("ring").setAttribute("stroke-dasharray", `${ringLength(progress)} 200`);
+    showAsked(live, asked);
     // Behind a verdict the sentence rests, or a screen reader would read it over the name.
     if (state.verdict) return;
     setText(slot("message"), words ?? this.#texts(text));
-    this.#setIcon(live.querySelector(".message"), iconOfHint(hint));
+    this.#setIcon(live.querySelector(".message"), iconOfHint(hint, asked));
     live.querySelector(".message").dataset.hint = hint;
     setText(slot("detail"), detail ? this.#texts(detail) : "");
     slot("detail").hidden = !detail;
@@ -168,7 +186,14 @@ export class View {
     if (deviceId) choice.value = deviceId;
   }
 
-  #renderVerdict(verdict) {
+  /** Large below the verdict, then small in the corner: the next person needs the middle. */
+  #renderNotMe({ notMe, verdict }) {
+    const offer = slot("not-me");
+    offer.hidden = !notMe;
+    offer.dataset.place = verdict ? "verdict" : "corner";
+  }
+
+  #renderVerdict(verdict, notMe) {
     const sheet = slot("verdict").querySelector(".verdict-sheet");
     if (!verdict) {
       sheet.hidden = true;
@@ -177,10 +202,12 @@ export class View {
     const tone = TONES.has(verdict.tone) ? verdict.tone : "notice";
     sheet.dataset.tone = tone;
     sheet.dataset.named = Boolean(verdict.name);
+    sheet.dataset.notMe = Boolean(notMe);
     setText(sheet.querySelector(".verdict-title"), verdict.title ?? "");
     this.#renderName(sheet, verdict.name ?? "");
     setText(sheet.querySelector(".verdict-message"), verdict.message ?? "");
     setText(sheet.querySelector(".verdict-time"), verdict.time ?? "");
+    setText(sheet.querySelector(".verdict-not-me"), notMe ? this.#texts("not_me_spoken") : "");
     this.#setIcon(sheet, OUTCOMES_WITH_ICON.has(verdict.outcome) ? verdict.outcome : tone);
     sheet.hidden = false;
   }
@@ -233,11 +260,6 @@ function sameText(parent, nodes) {
     parent.children.length === nodes.length &&
     nodes.every((node, index) => parent.children[index].textContent === node.textContent)
   );
-}
-
-function iconOfHint(hint) {
-  if (hint === "offline") return "offline";
-  return `hint-${HINTS.has(hint) ? hint : "look"}`;
 }
 
 function ringLength(progress) {

@@ -1,0 +1,301 @@
+"""A websocket that takes camera frames: what a kiosk's and a student's own device share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from autobahn.exception import Disconnected
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.utils.translation import gettext as _
+
+from checkin.admission import pace
+from recognition.engine.dialogue import Step
+from recognition.engine.images import MAX_FRAME_BYTES, MAX_FRAME_PIXELS
+from recognition.engine.pool import WorkerLostError
+from recognition.engine.types import EngineError, FrameAnalysis, FrameRequest
+from recognition.workers import worker_pool
+
+logger = logging.getLogger(__name__)
+
+HEADER_BYTES = 12
+SEQUENCE_NUMBERS = 2**32
+
+#: A client that sends more than this for so many seconds on end is cut off.
+MAX_MESSAGES_PER_S = 120
+PATIENCE_S = 3
+
+#: No connection gets more than this many frames a second of the workers' time.
+MAX_FRAMES_PER_S = 20
+
+CLOSE_UNKNOWN = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_TOO_FAST = 4408
+CLOSE_REPLACED = 4409
+
+#: What a page is told of the frames that it may send.
+FRAME_LIMITS = {
+    "max_bytes": MAX_FRAME_BYTES,
+    "max_pixels": MAX_FRAME_PIXELS,
+    "width": 640,
+    "height": 480,
+    "quality": 0.85,
+    "max_fps": 12,
+}
+
+# Any thread of the pool will do: connections need not wait for each other's queries.
+in_database = partial(database_sync_to_async, thread_sensitive=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One binary message, taken apart. ``arrived_s`` is the server's monotonic clock."""
+
+    seq: int
+    captured: int
+    jpeg: bytes
+    arrived_s: float
+
+    @classmethod
+    def parse(cls, message: bytes, arrived_s: float) -> Frame:
+        if len(message) <= HEADER_BYTES:
+            raise EngineError(
+                "frame_too_short",
+                f"The frame has {len(message)} bytes, expected {HEADER_BYTES} bytes of header "
+                "and a JPEG picture.",
+            )
+        return cls(
+            seq=int.from_bytes(message[:4]),
+            captured=int.from_bytes(message[4:HEADER_BYTES]),
+            jpeg=message[HEADER_BYTES:],
+            arrived_s=arrived_s,
+        )
+
+
+class MessageRate:
+    """Counts messages by the second and tells when a client has been too fast for too long."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._count = 0
+        self._too_fast_s = 0
+
+    def exceeded(self, now_s: float) -> bool:
+        if int(now_s) != self._second:
+            self._too_fast_s = self._too_fast_s + 1 if self._count > MAX_MESSAGES_PER_S else 0
+            self._second, self._count = int(now_s), 0
+        self._count += 1
+        return self._too_fast_s >= PATIENCE_S
+
+
+class FrameConsumer(AsyncWebsocketConsumer):
+    """One connection that sends frames.
+
+    Messages are taken in at once and never wait: the newest frame lies in one place until the
+    serving task is free, and a newer one replaces it. Subclasses say what a frame is answered
+    with, and append `serve_frames` to `tasks` once the client is known.
+    """
+
+    #: Who it is, for the log: an id, never a name.
+    whose = "nobody"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.closed = False
+        self._rate = MessageRate()
+        self._waiting: Frame | None = None
+        self._arrival = asyncio.Event()
+        self._last_seq: int | None = None
+        self._skipped = 0
+
+    async def answer(self, frame: Frame) -> None:
+        """Send exactly one answer to the frame. What it raises is answered with an error."""
+        raise NotImplementedError
+
+    async def analyse(self, frame: Frame, request: FrameRequest) -> FrameAnalysis:
+        """What a worker finds in the frame. Raises `EngineError` or `WorkerLostError`."""
+        asked_s = time.monotonic()
+        analysis = await asyncio.wrap_future(worker_pool().analyse_frame(frame.jpeg, request))
+        now_s, service_s = time.monotonic(), analysis.elapsed_ms / 1000
+        pace().served(
+            id(self), service_s=service_s, wait_s=now_s - asked_s - service_s, now_s=now_s
+        )
+        return analysis
+
+    async def take_message(self, message: Any) -> bool:
+        """Whether a JSON message that is no ping was known and taken."""
+        return False
+
+    async def disconnect(self, code: int) -> None:
+        pace().left(id(self))
+        for task in self.tasks:
+            task.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        now_s = time.monotonic()
+        if self.closed:
+            return
+        if self._rate.exceeded(now_s):
+            await self.end(
+                "too_fast",
+                _("More than %(most)d messages a second arrived. Send one frame per answer.")
+                % {"most": MAX_MESSAGES_PER_S},
+                CLOSE_TOO_FAST,
+            )
+        elif bytes_data is not None:
+            await self._take_frame(bytes_data, now_s)
+        else:
+            await self._take_text(text_data or "")
+
+    async def _take_frame(self, message: bytes, now_s: float) -> None:
+        try:
+            frame = Frame.parse(message, now_s)
+        except EngineError as error:
+            # A header alone still names its frame, and the client waits for the answer to it.
+            seq = int.from_bytes(message[:4]) if len(message) == HEADER_BYTES else None
+            await self.tell(type="error", seq=seq, code=error.code, message=str(error))
+            return
+        if self._last_seq is not None and not follows(frame.seq, self._last_seq):
+            await self.tell_error(
+                frame,
+                "out_of_order",
+                _("Frame %(seq)d came after frame %(last)d. Send frames as they are taken.")
+                % {"seq": frame.seq, "last": self._last_seq},
+            )
+            return
+        self._last_seq = frame.seq
+        if self._waiting is not None:
+            self._skipped += 1
+        self._waiting = frame
+        self._arrival.set()
+
+    async def _take_text(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            await self.tell(
+                type="error",
+                seq=None,
+                code="not_json",
+                message=_("The text message is not JSON. Send frames as binary messages."),
+            )
+            return
+        if message == {"type": "ping"}:
+            await self.tell(type="pong")
+        elif not await self.take_message(message):
+            await self.tell(
+                type="error",
+                seq=None,
+                code="unknown_message",
+                message=_('This message is not known. Expected {"type": "ping"} or a frame.'),
+            )
+
+    async def serve_frames(self) -> None:
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            frame, self._waiting = self._waiting, None
+            if frame is None:
+                continue
+            taken_s = time.monotonic()
+            try:
+                await self.answer(frame)
+            except EngineError as error:
+                await self.tell_error(frame, error.code, str(error))
+            except WorkerLostError:
+                logger.warning("%s lost a frame with its worker", self.whose)
+                await self.tell_error(frame, "worker_lost", _("One moment, please try again."))
+            except Exception:
+                logger.exception("%s: a frame could not be answered", self.whose)
+                await self.tell_error(frame, "error", _("Something went wrong. Please try again."))
+            # Who sends sooner than asked finds that only the newest frame is taken.
+            await asyncio.sleep(taken_s + self._interval_s() - time.monotonic())
+
+    def _interval_s(self) -> float:
+        return max(pace().interval_s(time.monotonic()), 1 / MAX_FRAMES_PER_S)
+
+    # Sending
+
+    async def tell(self, **message: Any) -> None:
+        # Who has left misses nothing; `disconnect` follows.
+        with suppress(Disconnected):
+            await self.send(text_data=json.dumps(message, ensure_ascii=False))
+
+    async def tell_state(self, frame: Frame, **state: Any) -> None:
+        skipped, self._skipped = self._skipped, 0
+        await self.tell(
+            type="state",
+            seq=frame.seq,
+            captured=frame.captured,
+            **{"progress": 0.0, "asked": None, "face": None} | state,
+            skipped=skipped,
+            age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
+            interval_ms=round(self._interval_s() * 1000),
+        )
+
+    async def tell_error(self, frame: Frame, code: str, message: str) -> None:
+        await self.tell(type="error", seq=frame.seq, code=code, message=message)
+
+    async def end(self, code: str, message: str, close_code: int) -> None:
+        """Say why, and close the connection."""
+        self.closed = True
+        for task in self.tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        await self.tell(type="error", seq=None, code=code, message=message)
+        await self.close(code=close_code)
+
+
+def follows(seq: int, last: int) -> bool:
+    """Whether a frame's number is one after the last; numbers begin again after 2**32 - 1.
+
+    By serial number arithmetic: RFC 1982, section 3.2.
+
+    >>> follows(8, 7), follows(7, 7), follows(0, 2**32 - 1)
+    (True, False, True)
+    """
+    return 0 < (seq - last) % SEQUENCE_NUMBERS < SEQUENCE_NUMBERS // 2
+
+
+def header(scope: dict[str, Any], name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def origin_allowed(scope: dict[str, Any]) -> bool:
+    """Whether the page that opened the socket is ours.
+
+    A browser always names the origin, so a connection without one is a program's, and a cookie
+    alone does not let it in.
+    """
+    origin = header(scope, b"origin")
+    if not origin:
+        return bool(header(scope, b"authorization"))
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    host = header(scope, b"host")
+    domain, _port = split_domain_port(host)
+    return origin in (f"http://{host}", f"https://{host}") and validate_host(
+        domain, settings.ALLOWED_HOSTS
+    )
+
+
+def face_as_shares(step: Step, analysis: FrameAnalysis) -> list[float] | None:
+    if step.face is None:
+        return None
+    box = step.face
+    return [
+        round(box.left / analysis.width, 3),
+        round(box.top / analysis.height, 3),
+        round(box.width / analysis.width, 3),
+        round(box.height / analysis.height, 3),
+    ]

@@ -1,0 +1,202 @@
+"""Frames that a camera does not give: shown again, stopped, in a loop, out of order, spliced."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.engine.liveness.findings import Refusal
+from recognition.engine.liveness.observation import Measure, Observation, at_most
+from recognition.engine.thresholds import PassiveThresholds
+from recognition.engine.types import Image
+
+Floats = npt.NDArray[np.float32]
+
+_MEAN_LIGHT = 128.0
+#: Columns of a thumbnail at either edge: what is there is behind the person.
+_EDGE_COLUMNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    at_ms: float
+    digest: int
+    thumbnail: Floats
+
+
+class Repetition:
+    """Compares each frame with all earlier ones of the visit.
+
+    A camera that is slower than the page shows a frame again for a moment, evenly, and never one
+    from before the last. A living person is nearer to the frame before than to any frame of long
+    ago, and does not go the same way again frame by frame, forwards or backwards; whoever moves is
+    nearer to the frame before than to the one before that, and gains and loses speed.
+
+    What frames that come again cost is measured against steps, so it needs a camera that stands
+    still: in a hand that trembles every frame is near some earlier one. There only exact
+    repetition and whole movements that come again count.
+    """
+
+    def __init__(self, limits: PassiveThresholds) -> None:
+        self._limits = limits
+        self._seen: deque[_Shown] = deque(maxlen=limits.remembered_frames)
+        self._last_digest: int | None = None
+        self._pace = _Pace(limits.pace_frames)
+        self._retracing = _Retracing()
+        self._repeats = 0
+        self._steps: list[float] = []
+        self._edge_steps: list[float] = []
+        self._nearest: list[tuple[float, float]] = []
+        self._backwards: list[bool] = []
+
+    def add(self, seen: Observation) -> None:
+        if seen.cues is None:
+            return
+        same, self._last_digest = seen.cues.digest == self._last_digest, seen.cues.digest
+        self._pace.add(seen.at_ms, repeated=same)
+        if same:
+            return
+        shown = _Shown(seen.at_ms, seen.cues.digest, evenly_lit(seen.cues.thumbnail))
+        self._repeats += any(earlier.digest == shown.digest for earlier in self._seen)
+        if self._seen:
+            if shown.at_ms - self._seen[-1].at_ms < self._limits.least_apart_ms:
+                return
+            self._compare(shown)
+        self._seen.append(shown)
+
+    def measures(self) -> Iterator[Measure]:
+        limits, repeated = self._limits, Refusal.REPEATED_FRAMES
+        yield at_most(limits.max_stopped_ms, repeated, "stopped_ms", self._pace.stopped_ms)
+        yield at_most(limits.max_uneven, repeated, "uneven", self._pace.uneven)
+        yield at_most(limits.max_repeats, repeated, "repeats", self._repeats)
+        yield at_most(limits.max_retraced_ms, repeated, "retraced_ms", self._retracing.longest_ms)
+        if len(self._steps) < limits.least_steps or not self._stands_still():
+            return
+        backwards = float(np.mean(self._backwards))
+        yield at_most(limits.max_again, repeated, "again", self._again())
+        yield at_most(limits.max_backwards, Refusal.OUT_OF_ORDER, "backwards", backwards)
+        # The fewer frames a second, the more of a movement lies in a single step.
+        slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
+        yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
+
+    def _compare(self, shown: _Shown) -> None:
+        limits = self._limits
+        earlier = np.stack([one.thumbnail for one in self._seen])
+        away = np.mean(np.abs(earlier - shown.thumbnail), axis=(1, 2))
+        step = float(away[-1])
+        self._steps.append(step)
+        change = np.abs(earlier[-1] - shown.thumbnail)
+        edges = change[:, [*range(_EDGE_COLUMNS), *range(-_EDGE_COLUMNS, 0)]]
+        self._edge_steps.append(float(edges.mean()))
+        if len(away) >= 2:
+            self._backwards.append(bool(away[-2] < limits.backwards_share * step))
+        old = [i for i, one in enumerate(self._seen) if shown.at_ms - one.at_ms >= limits.loop_ms]
+        if not old:
+            return
+        nearest = int(np.argmin(away[: len(old)]))
+        self._nearest.append((float(away[nearest]), step))
+        match = self._seen[nearest].at_ms if away[nearest] < step else None
+        self._retracing.add(shown.at_ms, match, tolerance_ms=1.3 * self._frame_ms(shown.at_ms))
+
+    def _again(self) -> float:
+        """The share of frames that are an old one but for the noise, less what chance makes.
+
+        The two frames of a visit that are most alike differ by what the noise makes.
+        """
+        if not self._nearest:
+            return 0.0
+        away, step = np.array(self._nearest).T
+        noise = min(float(away.min()), min(self._steps))
+        alike = (away < self._limits.noise_factor * noise) & (
+            away < self._limits.again_share * step
+        )
+        return max(0, int(alike.sum()) - self._limits.again_by_chance) / len(alike)
+
+    def _frame_ms(self, at_ms: float) -> float:
+        """How far apart the frames are that were compared, in the mean."""
+        return (at_ms - self._seen[0].at_ms) / len(self._steps)
+
+    def _stands_still(self) -> bool:
+        return float(np.median(self._edge_steps)) <= self._limits.still_edge_step
+
+
+class _Pace:
+    """How evenly a camera gives frames, in the frames that were just the same as the last."""
+
+    def __init__(self, frames: int) -> None:
+        self._last: deque[bool] = deque(maxlen=frames)
+        self._same_since_ms: float | None = None
+        self._new_in_a_row = 0
+        self._most_new_in_a_row = 0
+        self._most_repeated = 0.0
+        self.stopped_ms = 0.0
+
+    def add(self, at_ms: float, *, repeated: bool) -> None:
+        self._last.append(repeated)
+        if len(self._last) == self._last.maxlen:
+            self._most_repeated = max(self._most_repeated, sum(self._last) / len(self._last))
+        if repeated and self._same_since_ms is not None:
+            self.stopped_ms = max(self.stopped_ms, at_ms - self._same_since_ms)
+            self._new_in_a_row = 0
+            return
+        self._same_since_ms = at_ms
+        self._new_in_a_row += 1
+        self._most_new_in_a_row = max(self._most_new_in_a_row, self._new_in_a_row)
+
+    @property
+    def uneven(self) -> float:
+        """The largest share of repeated frames, if the camera can give new ones in a row too."""
+        half = (self._last.maxlen or 0) // 2
+        return self._most_repeated if self._most_new_in_a_row > half else 0.0
+
+
+class _Retracing:
+    """For how long each frame was nearest to the one that followed, or went before, the last's.
+
+    Fewer than ``_LEAST_RUN`` frames in a row do so by chance.
+    """
+
+    _LEAST_RUN = 4
+
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None
+        self._runs_ms: dict[int, list[float]] = {1: [], -1: []}
+        self.longest_ms = 0.0
+
+    def add(self, at_ms: float, match_ms: float | None, *, tolerance_ms: float) -> None:
+        last, self._last = self._last, None if match_ms is None else (at_ms, match_ms)
+        if last is None or match_ms is None:
+            self._runs_ms = {1: [], -1: []}
+            return
+        passed_ms = at_ms - last[0]
+        for direction, run_ms in self._runs_ms.items():
+            went_ms = direction * (match_ms - last[1])
+            if went_ms > 0 and abs(went_ms - passed_ms) < tolerance_ms:
+                run_ms.append(passed_ms)
+            else:
+                run_ms.clear()
+            if len(run_ms) >= self._LEAST_RUN:
+                self.longest_ms = max(self.longest_ms, sum(run_ms))
+
+
+def splice(steps: list[float]) -> float:
+    """How many times as large as both its neighbours a step is, the second largest of a visit.
+
+    A movement begins and ends; where one recording was cut into another, a single step is large,
+    once in and once out.
+    """
+    if len(steps) < 4:
+        return 0.0
+    middle = np.array(steps[1:-1])
+    neighbours = np.maximum(steps[:-2], steps[2:])
+    return float(np.sort(middle / np.maximum(neighbours, 1e-3))[-2])
+
+
+def evenly_lit(thumbnail: Image) -> Floats:
+    """The thumbnail as float32 with the same mean light as any other."""
+    light = np.asarray(thumbnail, np.float32)
+    return light * (_MEAN_LIGHT / max(float(light.mean()), 1.0))

@@ -1,0 +1,58 @@
+"""What a screen shows of itself: its pixel grid, its border and the flicker of its light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.engine.liveness.findings import Refusal
+from recognition.engine.liveness.observation import Measure, Observation, at_most
+from recognition.engine.thresholds import PassiveThresholds
+from recognition.engine.types import FrameCues
+
+Floats = npt.NDArray[np.float64]
+
+
+class Screen:
+    """Figures over all frames of a visit, so that one bad frame decides nothing."""
+
+    def __init__(self, limits: PassiveThresholds) -> None:
+        self._limits = limits
+        self._moire: list[float] = []
+        self._borders: list[float] = []
+        self._light: list[Floats] = []
+        self._flicker: list[float] = []
+
+    def add(self, seen: Observation) -> None:
+        if seen.cues is None:
+            return
+        self._moire.append(seen.cues.moire)
+        self._borders.append(seen.cues.border_cover)
+        self._light = [*self._light[-2:], row_light(seen.cues)]
+        if len(self._light) == 3:
+            self._flicker.append(flicker(*self._light))
+
+    def measures(self) -> Iterator[Measure]:
+        limits, reason = self._limits, Refusal.SCREEN
+        if len(self._moire) < limits.screen_frames:
+            return
+        yield at_most(limits.max_moire, reason, "moire", float(np.median(self._moire)))
+        yield at_most(limits.max_border, reason, "border", float(np.median(self._borders)))
+        yield at_most(limits.max_flicker, reason, "flicker", float(np.median(self._flicker)))
+
+
+def row_light(cues: FrameCues) -> Floats:
+    """The logarithm of the light of each row of the frame, ``(24,)``."""
+    return np.log(np.asarray(cues.thumbnail, np.float64).mean(axis=1) + 1.0)
+
+
+def flicker(before: Floats, now: Floats, after: Floats) -> float:
+    """How far one frame's rows are from the mean of the frames beside it, median of the rows.
+
+    Bands of a display's backlight wander over all rows, and frames that were made anew one by one
+    differ in all. What moves in a room moves some rows, and a camera that adapts to the light goes
+    on the way it went.
+    """
+    return float(np.median(np.abs(now - (before + after) / 2)))
