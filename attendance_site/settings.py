@@ -110,6 +110,7 @@ INSTALLED_APPS = [
     "roster",
     "recognition",
     "checkin",
+    "integrations",
 ]
 
 MIDDLEWARE = [
