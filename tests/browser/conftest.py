@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -15,7 +18,8 @@ from recognition.engine.synthesis import blinking_clip
 from recognition.engine.types import Face
 from tests.support import pictures
 from tests.support.evidence import evidence_of
-from tests.support.live_server import LiveServer, running_server
+from tests.support.letterbox import Letterbox, mail_server
+from tests.support.live_server import FORGET, LiveServer, free_port, running_server
 
 CHROMIUM = next(
     (
@@ -151,10 +155,60 @@ def browser(
         context.close()
 
 
+class ServerWithMail:
+    """One process for the tests of a module, until one of them fails, and where its mails arrive.
+
+    It sees the rows that each test makes; numbers of rows do not come again.
+    """
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._start()
+
+    def start_afresh(self) -> None:
+        self.end()
+        self._start()
+
+    def end(self) -> None:
+        self._running.close()
+
+    def forget(self) -> None:
+        urlopen(self.server.url + FORGET, timeout=60)  # noqa: S310 -- our own address
+
+    def _start(self) -> None:
+        port = free_port()
+        self.letterbox = self._running.enter_context(mail_server(port))
+        self.server = self._running.enter_context(
+            running_server(
+                application="tests.support.forgetful_site", EMAIL_URL=f"smtp://127.0.0.1:{port}"
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def server_with_mail(django_db_setup: None) -> Iterator[ServerWithMail]:
+    running = ServerWithMail()
+    yield running
+    running.end()
+
+
 @pytest.fixture
-def server(transactional_db: None) -> Iterator[LiveServer]:
-    with running_server() as server:
-        yield server
+def server(
+    server_with_mail: ServerWithMail, transactional_db: None, request: pytest.FixtureRequest
+) -> LiveServer:
+    if getattr(request.node, "execution_count", 1) > 1:
+        server_with_mail.start_afresh()
+    else:
+        server_with_mail.forget()
+    return server_with_mail.server
+
+
+@pytest.fixture
+def letterbox(server: LiveServer, server_with_mail: ServerWithMail, settings: Any) -> Letterbox:
+    """Where the server's mails arrive, and those that this process puts into its queue."""
+    settings.EMAIL_BACKEND = "accounts.mail.QueueBackend"
+    server_with_mail.letterbox.mails.clear()
+    return server_with_mail.letterbox
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from accounts.models import User
 from checkin.models import Attendance, AttendanceChange, Kiosk, Outcome
 from roster.models import Course, Student
-from tests.support.letterbox import Letterbox, mail_server
-from tests.support.live_server import LiveServer, free_port, running_server
+from tests.support.letterbox import Letterbox
+from tests.support.live_server import LiveServer
 from tests.support.pages import follow, width_of
 from tests.support.school import (
     a_session,
@@ -52,13 +52,6 @@ def late(transactional_db: None, math: Course, eileen: Student, kiosk: Kiosk) ->
     return an_account_of(eileen)
 
 
-@pytest.fixture
-def mailing(late: User) -> Iterator[tuple[LiveServer, Letterbox]]:
-    port = free_port()
-    with mail_server(port) as box, running_server(EMAIL_URL=f"smtp://127.0.0.1:{port}") as server:
-        yield server, box
-
-
 def page_of(browser: Browser, server: LiveServer, user: User, viewport: dict[str, int]) -> Page:
     context = browser.new_context(viewport=viewport)  # type: ignore[arg-type]
     cookie = {"name": settings.SESSION_COOKIE_NAME, "value": logged_in_cookie(user)}
@@ -68,12 +61,12 @@ def page_of(browser: Browser, server: LiveServer, user: User, viewport: dict[str
 
 def test_a_student_appeals_the_lecturer_accepts_and_the_student_sees_it(
     browser: Browser,
-    mailing: tuple[LiveServer, Letterbox],
+    server: LiveServer,
+    letterbox: Letterbox,
     late: User,
     alice: User,
     complaints: Callable[[Page], list[str]],
 ) -> None:
-    server, box = mailing
     phone = page_of(browser, server, late, PHONE)
     heard = complaints(phone)
     phone.goto(server.url + reverse("own_attendance"))
@@ -84,8 +77,8 @@ def test_a_student_appeals_the_lecturer_accepts_and_the_student_sees_it(
     phone.get_by_label("What is wrong?").fill("The door was locked until ten past.")
     phone.get_by_role("button", name="Send the appeal").press("Enter")
     expect(phone.get_by_role("status")).to_contain_text("Your appeal was sent")
-    assert "has arrived" in box.wait_for("Your appeal on MATH").get_content()
-    opened = box.wait_for("An appeal on MATH")
+    assert "has arrived" in letterbox.wait_for("Your appeal on MATH").get_content()
+    opened = letterbox.wait_for("An appeal on MATH")
     assert opened["To"] == "alice@example.edu"
 
     desk = page_of(browser, server, alice, DESKTOP)
@@ -100,7 +93,7 @@ def test_a_student_appeals_the_lecturer_accepts_and_the_student_sees_it(
     expect(desk.locator(".messagelist")).to_contain_text("was accepted")
     expect(desk.get_by_text("0 appeals")).to_be_visible()
 
-    decided = box.wait_for("was decided").get_content()
+    decided = letterbox.wait_for("was decided").get_content()
     assert "What stands there now: present." in decided
     assert "True, the key was late" in decided
     phone.reload()

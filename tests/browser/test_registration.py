@@ -14,8 +14,8 @@ from checkin.models import Attendance
 from recognition.models import FaceTemplate, RegistrationPhoto
 from roster.models import ClassSession, Student
 from tests.support import pictures
-from tests.support.letterbox import mail_server
-from tests.support.live_server import LiveServer, free_port, running_server
+from tests.support.letterbox import Letterbox
+from tests.support.live_server import LiveServer
 from tests.support.pages import follow
 from tests.support.school import a_consent, an_account_of, logged_in_cookie
 
@@ -42,6 +42,8 @@ def log_in(context: BrowserContext, server: LiveServer, user: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_new_student_signs_up_registers_by_camera_is_approved_and_recognised(
+    server: LiveServer,
+    letterbox: Letterbox,
     browser_with_webcam: Callable[[Path], Browser],
     webcam_clip: Path,
     complaints: Complaints,
@@ -51,52 +53,50 @@ def test_a_new_student_signs_up_registers_by_camera_is_approved_and_recognised(
     token: str,
 ) -> None:
     browser = browser_with_webcam(webcam_clip)
-    port = free_port()
-    with mail_server(port) as box, running_server(EMAIL_URL=f"smtp://127.0.0.1:{port}") as server:
-        page = browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
-        heard = complaints(page)
-        page.goto(f"{server.url}/accounts/signup/")
-        page.get_by_label("Username").fill("eileen")
-        page.get_by_label("E-mail").fill("eileen@example.edu")
-        page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("Password, once more").fill(PASSWORD)
-        page.get_by_role("button", name="Sign up").click()
-        page.goto(box.link("Confirm"))
-        page.get_by_role("button", name="Confirm").click()
+    page = browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
+    heard = complaints(page)
+    page.goto(f"{server.url}/accounts/signup/")
+    page.get_by_label("Username").fill("eileen")
+    page.get_by_label("E-mail").fill("eileen@example.edu")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password, once more").fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    page.goto(letterbox.link("Confirm"))
+    page.get_by_role("button", name="Confirm").click()
 
-        page.goto(f"{server.url}/face/")
-        page.get_by_label("Student number").fill("S-1")
-        page.get_by_role("button", name="Link").click()
-        page.get_by_role("link", name="Read how it works").click()
-        page.get_by_role("button", name="I agree").click()
-        page.get_by_role("button", name="Open the camera").click()
-        for count in (1, 2):
-            page.get_by_role("button", name="Take a picture").click()
-            expect(page.locator(".pictures img")).to_have_count(count, timeout=VERDICT_MS)
-        expect(page.locator("#verdicts")).to_contain_text("This picture is good.")
-        page.get_by_role("button", name="Send to my lecturer").click()
-        expect(page.locator("main")).to_contain_text("Waiting.")
-        box.wait_for("We have your pictures")
+    page.goto(f"{server.url}/face/")
+    page.get_by_label("Student number").fill("S-1")
+    page.get_by_role("button", name="Link").click()
+    page.get_by_role("link", name="Read how it works").click()
+    page.get_by_role("button", name="I agree").click()
+    page.get_by_role("button", name="Open the camera").click()
+    for count in (1, 2):
+        page.get_by_role("button", name="Take a picture").click()
+        expect(page.locator(".pictures img")).to_have_count(count, timeout=VERDICT_MS)
+    expect(page.locator("#verdicts")).to_contain_text("This picture is good.")
+    page.get_by_role("button", name="Send to my lecturer").click()
+    expect(page.locator("main")).to_contain_text("Waiting.")
+    letterbox.wait_for("We have your pictures")
 
-        desk = as_user(browser, server, alice, DESKTOP)
-        heard_at_desk = complaints(desk)
-        desk.goto(f"{server.url}/admin/recognition/faceregistration/")
-        follow(desk.get_by_role("link", name="Eileen Collins"))
-        expect(desk.locator(".review-pictures img")).to_have_count(2)
-        picture = desk.locator(".review-pictures img").first
-        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        desk.keyboard.press("a")
-        expect(desk.locator(".messagelist")).to_contain_text("Eileen Collins (S-1) was approved.")
-        box.wait_for("Your face is registered")
-        assert not RegistrationPhoto.objects.exists()
+    desk = as_user(browser, server, alice, DESKTOP)
+    heard_at_desk = complaints(desk)
+    desk.goto(f"{server.url}/admin/recognition/faceregistration/")
+    follow(desk.get_by_role("link", name="Eileen Collins"))
+    expect(desk.locator(".review-pictures img")).to_have_count(2)
+    picture = desk.locator(".review-pictures img").first
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    desk.keyboard.press("a")
+    expect(desk.locator(".messagelist")).to_contain_text("Eileen Collins (S-1) was approved.")
+    letterbox.wait_for("Your face is registered")
+    assert not RegistrationPhoto.objects.exists()
 
-        page.goto(f"{server.url}/face/")
-        expect(page.locator("main")).to_contain_text("Registered since")
-        page.goto(f"{server.url}/kiosk/#{token}")
-        verdict = page.locator('[data-slot="verdict"]')
-        expect(verdict).to_contain_text("Eileen Collins", timeout=CHECK_IN_MS)
-        assert heard == []
-        assert heard_at_desk == []
+    page.goto(f"{server.url}/face/")
+    expect(page.locator("main")).to_contain_text("Registered since")
+    page.goto(f"{server.url}/kiosk/#{token}")
+    verdict = page.locator('[data-slot="verdict"]')
+    expect(verdict).to_contain_text("Eileen Collins", timeout=CHECK_IN_MS)
+    assert heard == []
+    assert heard_at_desk == []
     assert Attendance.objects.get(session=math_session).student == eileen
 
 

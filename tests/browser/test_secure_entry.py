@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +24,8 @@ from recognition.workers import worker_pool
 from roster.models import ClassSession, EntryPolicy, Student
 from tests.support import pictures
 from tests.support.cards import card, picture_in, unknown_pass
-from tests.support.letterbox import Letterbox, mail_server
-from tests.support.live_server import LiveServer, free_port, running_server
+from tests.support.letterbox import Letterbox
+from tests.support.live_server import LiveServer
 from tests.support.pages import noted
 from tests.support.school import a_session, a_template
 from tests.support.waiting import until
@@ -92,15 +90,6 @@ def clip_of(tmp_path: Path, astronaut_face: Face) -> Callable[[Sequence[Image]],
     return make
 
 
-@contextmanager
-def server_with_mail(settings: Any) -> Iterator[tuple[LiveServer, Letterbox]]:
-    """What this process puts into the queue is sent by the server, to a real mail server."""
-    settings.EMAIL_BACKEND = "accounts.mail.QueueBackend"
-    port = free_port()
-    with mail_server(port) as box, running_server(EMAIL_URL=f"smtp://127.0.0.1:{port}") as server:
-        yield server, box
-
-
 def open_door(browser: Browser, server: LiveServer, token: str, viewport: dict[str, int]) -> Door:
     page = browser.new_context(viewport=viewport).new_page()  # type: ignore[arg-type]
     door = Door(page, noted(page, '[data-slot="message"]'))
@@ -114,7 +103,8 @@ def attachment_of(box: Letterbox, subject: str, kind: str) -> bytes:
 
 
 def test_a_face_and_the_pass_of_the_mail_are_granted_once_and_the_used_pass_is_refused(
-    settings: Any,
+    server: LiveServer,
+    letterbox: Letterbox,
     browser_with_webcam: Callable[[Path], Browser],
     clip_of: Callable[[Sequence[Image]], Path],
     complaints: Callable[[Page], list[str]],
@@ -122,32 +112,32 @@ def test_a_face_and_the_pass_of_the_mail_are_granted_once_and_the_used_pass_is_r
     strict: ClassSession,
     enrolled: Student,
 ) -> None:
-    with server_with_mail(settings) as (server, box):
-        issue_pass(student=enrolled, by=None, at=timezone.now())
-        mailed = picture_in(attachment_of(box, "entry pass", "image/png"))
-        browser = browser_with_webcam(clip_of([mailed]))
-        door = open_door(browser, server, token, DESKTOP)
-        heard = complaints(door.page)
+    issue_pass(student=enrolled, by=None, at=timezone.now())
+    mailed = picture_in(attachment_of(letterbox, "entry pass", "image/png"))
+    browser = browser_with_webcam(clip_of([mailed]))
+    door = open_door(browser, server, token, DESKTOP)
+    heard = complaints(door.page)
 
-        until(lambda: "Show your pass" in door.said())
-        expect(door.page.locator("body")).not_to_contain_text("Eileen")
-        expect(door.verdict).to_contain_text("Eileen Collins", timeout=CHECK_IN_MS)
-        row = Attendance.objects.get()
-        assert (row.student, row.session, row.method) == (enrolled, strict, "face_pass")
-        expect(door.not_me).to_be_hidden()
+    until(lambda: "Show your pass" in door.said())
+    expect(door.page.locator("body")).not_to_contain_text("Eileen")
+    expect(door.verdict).to_contain_text("Eileen Collins", timeout=CHECK_IN_MS)
+    row = Attendance.objects.get()
+    assert (row.student, row.session, row.method) == (enrolled, strict, "face_pass")
+    expect(door.not_me).to_be_hidden()
 
-        next_session = a_session(strict.course, room=strict.room, own_entry_policy="face_and_pass")
-        strict.closed_at = timezone.now()
-        strict.save()
-        until(lambda: "This pass was used already" in door.said())
-        attempt = CheckinAttempt.objects.filter(session=next_session).earliest("pk")
-        assert (attempt.outcome, attempt.reason) == ("second_factor", "used")
-        assert not Attendance.objects.filter(session=next_session).exists()
-        assert heard == []
+    next_session = a_session(strict.course, room=strict.room, own_entry_policy="face_and_pass")
+    strict.closed_at = timezone.now()
+    strict.save()
+    until(lambda: "This pass was used already" in door.said())
+    attempt = CheckinAttempt.objects.filter(session=next_session).earliest("pk")
+    assert (attempt.outcome, attempt.reason) == ("second_factor", "used")
+    assert not Attendance.objects.filter(session=next_session).exists()
+    assert heard == []
 
 
 def test_five_wrong_passes_are_denied_and_the_lecturer_gets_a_mail_with_the_picture(
-    settings: Any,
+    server: LiveServer,
+    letterbox: Letterbox,
     browser_with_webcam: Callable[[Path], Browser],
     clip_of: Callable[[Sequence[Image]], Path],
     token: str,
@@ -155,29 +145,28 @@ def test_five_wrong_passes_are_denied_and_the_lecturer_gets_a_mail_with_the_pict
     enrolled: Student,
 ) -> None:
     clip = clip_of([card(unknown_pass()) for _ in range(5)])
-    with server_with_mail(settings) as (server, box):
-        door = open_door(browser_with_webcam(clip), server, token, PHONE)
+    door = open_door(browser_with_webcam(clip), server, token, PHONE)
 
-        expect(door.verdict).to_contain_text("No entry", timeout=CHECK_IN_MS)
-        assert "This pass is not known here" in door.said()
-        expect(door.verdict).to_contain_text("Please go to your lecturer")
-        expect(door.page.locator("body")).not_to_contain_text("Eileen")
-        outcomes = CheckinAttempt.objects.filter(student=enrolled).order_by("pk")[:5]
-        assert [one.outcome for one in outcomes] == [*["second_factor"] * 4, "denied"]
+    expect(door.verdict).to_contain_text("No entry", timeout=CHECK_IN_MS)
+    assert "This pass is not known here" in door.said()
+    expect(door.verdict).to_contain_text("Please go to your lecturer")
+    expect(door.page.locator("body")).not_to_contain_text("Eileen")
+    outcomes = CheckinAttempt.objects.filter(student=enrolled).order_by("pk")[:5]
+    assert [one.outcome for one in outcomes] == [*["second_factor"] * 4, "denied"]
 
-        # The server raises it after its answer, and its clock looks every 20 s: no need to wait.
-        until(Alert.objects.exclude(sealed_picture=b"").exists)
-        assert Alert.objects.get().kind == "denied"
-        send_due_alerts(timezone.now())
-        picture = attachment_of(box, "passes", "image/jpeg")
-        assert box.wait_for("passes")["To"] == "alice@example.edu"
-        width, _height = PillowImage.open(io.BytesIO(picture)).size
-        assert width >= 200
-        face = worker_pool().analyse_photo(picture).result().main_face
-        assert face is not None
-        own = enrolled.face_templates.get().vector()
-        assert face.embedding is not None
-        assert float(np.dot(face.embedding, own)) > 0.9
+    # The server raises it after its answer, and its clock looks every 20 s: no need to wait.
+    until(Alert.objects.exclude(sealed_picture=b"").exists)
+    assert Alert.objects.get().kind == "denied"
+    send_due_alerts(timezone.now())
+    picture = attachment_of(letterbox, "passes", "image/jpeg")
+    assert letterbox.wait_for("passes")["To"] == "alice@example.edu"
+    width, _height = PillowImage.open(io.BytesIO(picture)).size
+    assert width >= 200
+    face = worker_pool().analyse_photo(picture).result().main_face
+    assert face is not None
+    own = enrolled.face_templates.get().vector()
+    assert face.embedding is not None
+    assert float(np.dot(face.embedding, own)) > 0.9
     assert not Attendance.objects.exists()
 
 

@@ -16,6 +16,8 @@ from django.db import connection
 
 START_TIMEOUT_S = 60
 END_TIMEOUT_S = 3
+#: Where `tests.support.forgetful_site` is told to forget.
+FORGET = "/forget-the-test-before"
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ class LiveServer:
 
 
 @contextmanager
-def running_server(port: int = 0, **environment: str) -> Iterator[LiveServer]:
+def running_server(
+    port: int = 0, *, application: str = "attendance_site.asgi", **environment: str
+) -> Iterator[LiveServer]:
     """Daphne, on a free port unless one is given; it sees the rows of a transactional test."""
     port = port or free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)),
-            "attendance_site.asgi:application",
+            f"{application}:application",
         ],
         cwd=settings.BASE_DIR,
         env={
