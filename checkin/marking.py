@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from checkin.events import attendance_became
 from checkin.live.events import announce_after_commit
 from checkin.locks import locked_sessions
 from checkin.models import Attendance, AttendanceChange
@@ -100,6 +101,9 @@ def mark(
         after=state_of(attendance),
         reason=reason,
     )
+    attendance_became(
+        session=session, student=student, existed=before is not None, row=attendance, at=at
+    )
     announce_after_commit(session.pk)
     return attendance
 
@@ -123,7 +127,7 @@ def undo(*, change: AttendanceChange, by: User, at: datetime) -> AttendanceChang
     earlier = change.before
     if earlier is None and session.closed_at is not None:
         earlier = state_of(_absence(session, change.student))
-    _restore(session, change.student, attendance, earlier)
+    _restore(session, change.student, attendance, earlier, at)
     undone = AttendanceChange.objects.create(
         session=session,
         student=change.student,
@@ -154,7 +158,7 @@ def set_state(
     """
     attendance = _row_of(session, student)
     before = state_of(attendance)
-    _restore(session, student, attendance, becomes)
+    _restore(session, student, attendance, becomes, at)
     change = AttendanceChange.objects.create(
         session=session,
         student=student,
@@ -255,17 +259,23 @@ def _absence(session: ClassSession, student: Student) -> Attendance:
 
 
 def _restore(
-    session: ClassSession, student: Student, attendance: Attendance | None, state: State
+    session: ClassSession,
+    student: Student,
+    attendance: Attendance | None,
+    state: State,
+    at: datetime,
 ) -> None:
-    if state is None:
-        if attendance is not None:
-            attendance.delete()
-        return
-    attendance = attendance or Attendance(session=session, student=student)
-    for field in Attendance._meta.concrete_fields:
-        if field.attname in state:
-            setattr(attendance, field.attname, field.to_python(state[field.attname]))
-    attendance.save()
+    existed = attendance is not None
+    if state is not None:
+        attendance = attendance or Attendance(session=session, student=student)
+        for field in Attendance._meta.concrete_fields:
+            if field.attname in state:
+                setattr(attendance, field.attname, field.to_python(state[field.attname]))
+        attendance.save()
+    elif attendance is not None:
+        attendance.delete()
+        attendance = None
+    attendance_became(session=session, student=student, existed=existed, row=attendance, at=at)
 
 
 def _stale(student: Student, state: State) -> str:

@@ -71,6 +71,17 @@ def expired(at: datetime) -> Iterator[Expired]:
     yield from _of_faces(at)
     yield from _of_check_ins(at)
     yield from _of_accounts(at)
+    for of_later_app in _of_later_apps:
+        yield from of_later_app(at)
+
+
+_of_later_apps: list[Callable[[datetime], Iterator[Expired]]] = []
+
+
+def expire_too(rows: Callable[[datetime], Iterator[Expired]]) -> None:
+    """Add what a later app keeps for a time, once at the start."""
+    if rows not in _of_later_apps:
+        _of_later_apps.append(rows)
 
 
 @transaction.atomic

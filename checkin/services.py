@@ -12,7 +12,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.events import publish
 from checkin.appeals.not_me import ARRIVED, keep_probe
+from checkin.events import ATTENDANCE_CHECKED_OUT, attendance_became, attendance_event
 from checkin.locks import locked_sessions
 from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome
 from checkin.notices.services import tell_of_entry
@@ -292,6 +294,7 @@ def _enter(
     )
     if created:
         tell_of_entry(attendance, at)
+        attendance_became(session=session, student=student, existed=False, row=attendance, at=at)
         return CheckinResult(
             outcome=Outcome(attendance.status), attendance=attendance, session=session
         )
@@ -299,6 +302,13 @@ def _enter(
         return CheckinResult(outcome=Outcome.ALREADY, attendance=attendance, session=session)
     attendance.left_at = at
     attendance.save(update_fields=["left_at"])
+    publish(
+        [
+            attendance_event(
+                ATTENDANCE_CHECKED_OUT, session=session, student=student, row=attendance, at=at
+            )
+        ]
+    )
     return CheckinResult(outcome=Outcome.CHECKED_OUT, attendance=attendance, session=session)
 
 

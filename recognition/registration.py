@@ -15,6 +15,7 @@ from accounts.models import User
 from recognition.engine.gallery import fuse
 from recognition.engine.pool import WorkerLostError
 from recognition.engine.types import Embedding, EngineError, Face, PortraitAnalysis
+from recognition.events import registration_became
 from recognition.models import Consent, FaceRegistration, FaceTemplate, RegistrationPhoto
 from recognition.photos import MAX_PHOTOS, PhotoVerdict, agreement_of, outliers, verdict_on
 from recognition.sealing import seal_picture, seal_vector
@@ -305,9 +306,11 @@ def _embeddings_of(registration: FaceRegistration) -> list[Embedding]:
 
 def _hand_in(registration: FaceRegistration, embeddings: Sequence[Embedding]) -> None:
     registration.status = Status.PENDING
-    registration.submitted_at = timezone.now()
+    now = timezone.now()
+    registration.submitted_at = now
     registration.agreement = agreement_of(embeddings)
     registration.save(update_fields=["status", "submitted_at", "agreement"])
+    registration_became(registration, Status.PENDING, at=now)
     note_resemblances(student=registration.student, vector=fuse(embeddings))
 
 
@@ -317,9 +320,12 @@ def _close(
     """The pictures go with the decision, in its transaction."""
     registration.photos.all().delete()
     registration.status = status
-    registration.decided_at = timezone.now()
+    now = timezone.now()
+    registration.decided_at = now
     registration.decided_by = decided_by
     registration.save(update_fields=["status", "decided_at", "decided_by", "reason"])
+    if registration.submitted_at is not None:
+        registration_became(registration, status, at=now)
     logger.info("registration %s: %s", registration.pk, status)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from django.conf import settings
@@ -18,6 +19,7 @@ from recognition.cohort.models import PhotoImportItem
 from recognition.engine.gallery import fuse
 from recognition.engine.template_updates import TemplateParts
 from recognition.engine.types import Embedding, EngineError, FrameAnalysis
+from recognition.events import consent_withdrawn, registration_became
 from recognition.models import (
     Consent,
     FaceMistake,
@@ -119,11 +121,10 @@ def withdraw_consent(*, student: Student) -> Erasure:
     _count, deleted = FaceTemplate.objects.filter(student=student).delete()
     templates = deleted.get(FaceTemplate._meta.label, 0)
     resemblances, _by_model = _resemblances_of(student).delete()
-    FaceRegistration.objects.filter(student=student, status__in=FaceRegistration.OPEN).update(
-        status=FaceRegistration.Status.CANCELLED, decided_at=now
-    )
+    _cancel_registrations(student, now)
     erasure = Erasure(templates, photos, resemblances, remaining=_kept_of_face(student))
     if had_consent:
+        consent_withdrawn(student, at=now)
         send_notice(
             to=address_of(student),
             subject=_("Your consent is withdrawn"),
@@ -131,6 +132,18 @@ def withdraw_consent(*, student: Student) -> Erasure:
             context={"student": student, "erasure": erasure, "at": now},
         )
     return erasure
+
+
+def _cancel_registrations(student: Student, at: datetime) -> None:
+    cancelled = FaceRegistration.Status.CANCELLED
+    registrations = FaceRegistration.objects.filter(
+        student=student, status__in=FaceRegistration.OPEN
+    )
+    handed_in = list(registrations.filter(submitted_at__isnull=False).select_related("student"))
+    registrations.update(status=cancelled, decided_at=at)
+    for registration in handed_in:
+        registration.decided_at = at
+        registration_became(registration, cancelled, at=at)
 
 
 def _resemblances_of(student: Student) -> QuerySet[Resemblance]:

@@ -48,7 +48,14 @@ from roster.series import (
     save_holiday,
     save_series,
 )
-from roster.services import ClaimRefusedError, approve_claim, reject_claim
+from roster.services import (
+    ClaimRefusedError,
+    approve_claim,
+    delete_enrolment,
+    reject_claim,
+    save_enrolment,
+    save_student,
+)
 
 STATE_SIGNS = {
     ClassSession.State.PLANNED: "○",
@@ -72,6 +79,9 @@ class StudentAdmin(ByFileMixin, CourseScopedAdmin):
     list_filter = [CourseFilter]
     search_fields = ["name", "student_id", "email"]
     autocomplete_fields = ["user"]
+
+    def save_model(self, request: HttpRequest, obj: Student, form: Any, change: bool) -> None:
+        save_student(obj, changed=form.changed_data)
 
 
 @admin.register(RosterClaim)
@@ -460,6 +470,18 @@ class CourseEnrolmentAdmin(ByFileMixin, CourseScopedAdmin):
     list_select_related = ["student", "course"]
     search_fields = ["student__name", "student__student_id"]
     autocomplete_fields = ["student"]
+
+    def save_model(
+        self, request: HttpRequest, obj: CourseEnrolment, form: Any, change: bool
+    ) -> None:
+        save_enrolment(obj)
+
+    def delete_model(self, request: HttpRequest, obj: CourseEnrolment) -> None:
+        delete_enrolment(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[CourseEnrolment]) -> None:
+        for enrolment in queryset:
+            delete_enrolment(enrolment)
 
     def get_confirm_form_initial(
         self, request: HttpRequest, import_form: ClassListImportForm | None

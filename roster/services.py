@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
@@ -11,7 +12,13 @@ from django.utils.translation import gettext as _
 
 from accounts.mail import send_notice
 from accounts.models import User
-from roster.models import RosterClaim, Student
+from roster.events import (
+    enrolments_ended,
+    enrolments_started,
+    students_changed,
+    students_created,
+)
+from roster.models import CourseEnrolment, RosterClaim, Student
 
 logger = logging.getLogger(__name__)
 
@@ -121,3 +128,49 @@ def _tell(claim: RosterClaim, subject: str, template: str) -> None:
     send_notice(
         to=claim.user.email, subject=subject, template=template, context={"student": claim.student}
     )
+
+
+# By the forms of the desk
+
+
+@transaction.atomic
+def save_student(student: Student, *, changed: Sequence[str]) -> None:
+    """Store a student, new or with the fields of these names changed."""
+    is_new, at = student._state.adding, timezone.now()
+    student.save()
+    if is_new:
+        students_created([student], at)
+    elif changed:
+        students_changed([(student, list(changed))], at)
+
+
+@transaction.atomic
+def save_enrolment(enrolment: CourseEnrolment) -> None:
+    """Store a place on a class list; whoever leaves or comes back is told of."""
+    before = CourseEnrolment.objects.filter(pk=enrolment.pk).first()
+    enrolment.save()
+    _tell_of_place(before, enrolment)
+
+
+@transaction.atomic
+def delete_enrolment(enrolment: CourseEnrolment) -> None:
+    """Take a place away as if it had never been."""
+    was_listed = enrolment.left_on is None
+    # Afterwards it has no key; the events need none.
+    enrolment.delete()
+    if was_listed:
+        enrolments_ended([enrolment], timezone.now())
+
+
+def _tell_of_place(before: CourseEnrolment | None, after: CourseEnrolment) -> None:
+    at = timezone.now()
+    moved = before is not None and _place_of(before) != _place_of(after)
+    if before is not None and before.left_on is None and (moved or after.left_on is not None):
+        enrolments_ended([before if moved else after], at)
+    came = before is None or moved or before.left_on is not None
+    if came and after.left_on is None:
+        enrolments_started([after], at)
+
+
+def _place_of(enrolment: CourseEnrolment) -> tuple[int, int]:
+    return enrolment.course_id, enrolment.student_id

@@ -18,6 +18,7 @@ from accounts.mail import send_notice
 from accounts.models import User
 from checkin.alerts.models import Alert
 from checkin.appeals.models import KeptProbe
+from checkin.events import alert_raised
 from checkin.live.events import announce_after_commit
 from checkin.locks import locked
 from checkin.models import CheckinAttempt, Kiosk, Outcome
@@ -97,8 +98,7 @@ def note_stranger(
             _seen_again(alert, at, embedding)
         if not _is_near_miss(attempt, thresholds):
             _put_off_mail(alert, at)
-        alert.save()
-        announce_after_commit(session.pk)
+        _save(alert, at)
     if alert.decision != Decision.OPEN:
         return None
     return _with_picture(alert, picture, embedding)
@@ -126,8 +126,7 @@ def note_spoof(
             if alert is None:
                 return None
             alert.times, alert.due_at = refusals, at + PICTURE_GRACE
-        alert.save()
-        announce_after_commit(session.pk)
+        _save(alert, at)
     return _due_now(_with_picture(alert, picture), at)
 
 
@@ -158,8 +157,7 @@ def note_denied(
             if alert is None:
                 return None
             alert.due_at = at + PICTURE_GRACE
-        alert.save()
-        announce_after_commit(session.pk)
+        _save(alert, at)
     return _due_now(_with_picture(alert, picture), at)
 
 
@@ -204,6 +202,14 @@ def _new(
         first_at=at,
         last_at=at,
     )
+
+
+def _save(alert: Alert, at: datetime) -> None:
+    is_new = alert.pk is None
+    alert.save()
+    if is_new:
+        alert_raised(alert, at=at)
+    announce_after_commit(alert.session_id)
 
 
 def _seen_again(alert: Alert, at: datetime, embedding: Embedding | None = None) -> None:

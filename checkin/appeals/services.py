@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.appeals.models import MAX_ANSWER_LENGTH, MAX_TEXT_LENGTH, Appeal, Disowning
+from checkin.events import appeal_decided, appeal_opened
 from checkin.locks import locked
 from checkin.marking import last_change, mark, set_state, state_of
 from checkin.models import Attendance
@@ -112,6 +113,7 @@ def open_appeal(*, session: ClassSession, student: Student, text: str, at: datet
         text=_checked_text(text),
         opened_at=at,
     )
+    appeal_opened(appeal, at=at)
     tell_of_opening(appeal)
     return appeal
 
@@ -138,12 +140,14 @@ def may_withdraw(appeal: Appeal) -> bool:
 
 def appeal_of_not_me(*, session: ClassSession, student: Student, at: datetime) -> Appeal:
     """The open appeal that a "not me" belongs to, in the caller's transaction; new if need be."""
-    appeal, _created = Appeal.objects.get_or_create(
+    appeal, created = Appeal.objects.get_or_create(
         session=session,
         student=student,
         status=Status.OPEN,
         defaults={"kind": Appeal.Kind.NOT_ME, "opened_at": at},
     )
+    if created:
+        appeal_opened(appeal, at=at)
     return appeal
 
 
@@ -288,6 +292,7 @@ def _end(appeal: Appeal, status: Status, *, by: User | None, at: datetime, answe
     appeal.status, appeal.decided_by, appeal.decided_at = status, by, at
     appeal.answer = answer
     appeal.save(update_fields=["status", "decided_by", "decided_at", "answer"])
+    appeal_decided(appeal, at=at)
     logger.info("appeal %s is %s", appeal.pk, status.value)
 
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from checkin.class_photo.models import ClassPhoto, FoundFace
+from checkin.events import ATTENDANCE_RECORDED, publish_rows
 from checkin.live.events import announce_after_commit
 from checkin.locks import locked
 from checkin.marking import state_of
@@ -262,6 +263,7 @@ def confirm_class_photos(
         )
         for row in written
     )
+    publish_rows(ATTENDANCE_RECORDED, session=session, rows=written, at=at)
     session.class_photos.all().delete()
     announce_after_commit(session.pk)
     return written

@@ -8,12 +8,14 @@ from enum import Enum
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.people.kinds import KINDS, Kept, Person, kept_of, references_to_student
-from roster.models import Student
+from roster.events import student_erased
+from roster.models import CourseEnrolment, Student
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ def erase_student(*, student: Student, account: Account) -> Receipt:
         )
     person = Person.of(student)
     erased = goes_with(student, account)
+    courses = list(CourseEnrolment.objects.filter(student=student).values_list("course", flat=True))
     for kind in reversed(KINDS):
         if account is Account.DELETE or not kind.to_account:
             kind.rows(person).delete()
@@ -108,6 +111,7 @@ def erase_student(*, student: Student, account: Account) -> Receipt:
         remaining=traces_of(person, account),
         account=account if person.user_pk else None,
     )
+    student_erased(student_pk=person.pk, courses=courses, at=timezone.now())
     _mail(receipt)
     logger.info("student %s was erased, %s rows remain", person.pk, receipt.remaining)
     return receipt

@@ -6,7 +6,7 @@ walks the models and fails where one is neither listed nor excepted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,7 @@ HISTORY_COLUMNS: Columns = {
 }
 
 #: In the order in which they are shown; erased from the last to the first.
-KINDS: tuple[Kind, ...] = (
+KINDS: list[Kind] = [
     Kind(
         "account",
         _("account"),
@@ -668,13 +668,18 @@ KINDS: tuple[Kind, ...] = (
         to_account=True,
         left_out=_("Who of the staff made an entry is left out: it is that person's data."),
     ),
-)
+]
 
 #: Models that lead to a student, or to an account, and are none of the kinds.
 EXCEPTIONS: dict[str, str] = {
     "account.EmailConfirmation": "a link that was mailed; none are stored with signed links",
     "socialaccount.SocialToken": "none are stored, and they log in; go with their account",
 }
+
+
+def keep_in_mind(kinds: Iterable[Kind]) -> None:
+    """Add what a later app keeps of a person, once at the start."""
+    KINDS.extend(kind for kind in kinds if kind not in KINDS)
 
 
 @dataclass(frozen=True, slots=True)

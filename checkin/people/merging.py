@@ -25,6 +25,7 @@ from recognition.registration import cancel_registration
 from recognition.sealing import TemplateUnreadableError, seal_picture, seal_vector
 from recognition.selectors import open_registration
 from recognition.services import revoke_template, sealed, withdraw_consent
+from roster.events import student_merged
 from roster.models import Student
 
 logger = logging.getLogger(__name__)
@@ -103,11 +104,13 @@ def merge_students(*, keep: Student, other: Student) -> None:
     _rename_history(keep, other)
     for model, field in references_to_student():
         model._base_manager.filter(**{field: other.pk}).update(**{field: keep.pk})
+    other_pk = other.pk
     _hand_over_roster_entry(keep, other)
+    student_merged(keep=keep, other_pk=other_pk, at=timezone.now())
     if plan.face_of is None and keep.consents.exists():
         # The person's last word is no, under one number or the other.
         withdraw_consent(student=keep)
-    logger.info("student %s was merged into student %s", other.pk, keep.pk)
+    logger.info("student %s was merged into student %s", other_pk, keep.pk)
 
 
 # Course lists and attendance

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts.mail import send_notice
 from accounts.models import User
+from checkin.events import attendance_warned
 from checkin.models import AttendanceWarning
 from checkin.reports.rates import Rate, Term, attendance_in, closed_sessions, rates_by
 from roster.models import Course, CourseEnrolment, Student
@@ -98,7 +99,8 @@ def warn(
     at = timezone.now()
     low = whom_to_warn(courses, term, threshold=threshold, min_sessions=min_sessions, at=at)
     due = [one for one in low if one.key in chosen and one.can_be_warned]
-    AttendanceWarning.objects.bulk_create(_warning(one, user, at) for one in due)
+    warnings = AttendanceWarning.objects.bulk_create(_warning(one, user, at) for one in due)
+    attendance_warned(warnings, at)
     _mail(due)
     logger.info("user %s warned %s students of low attendance", user.pk, len(due))
     return len(due)

@@ -12,6 +12,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
+from checkin.events import (
+    ATTENDANCE_CHANGED,
+    ATTENDANCE_RECORDED,
+    publish_rows,
+    rows_undone,
+    session_closed,
+    session_reopened,
+)
 from checkin.live.events import announce_after_commit
 from checkin.locks import locked
 from checkin.models import Attendance, AttendanceChange, SessionClosing
@@ -57,9 +65,10 @@ def close_session(
         session=session,
         closed_at=session.closed_at,
         closed_by=by,
-        short_stays=_judge_stays(session),
-        absences=_write_absences(session),
+        short_stays=_judge_stays(session, at),
+        absences=_write_absences(session, at),
     )
+    session_closed(session, absences=closing.absences, at=at)
     announce_after_commit(session.pk)
     return closing
 
@@ -112,7 +121,8 @@ def reopen_session(
     session.closed_at = None
     session.reopened_until = until if session.ends_at <= at else None
     session.save(update_fields=["closed_at", "reopened_until"])
-    _take_back(session)
+    session_reopened(session, at=at)
+    _take_back(session, at)
     announce_after_commit(session.pk)
 
 
@@ -151,7 +161,7 @@ def _checked(reason: str) -> str:
     return reason
 
 
-def _write_absences(session: ClassSession) -> int:
+def _write_absences(session: ClassSession, at: datetime) -> int:
     recorded = Attendance.objects.filter(session=session, student=OuterRef("pk"))
     missing = students_in(session).filter(~Exists(recorded))
     absences = [
@@ -164,23 +174,27 @@ def _write_absences(session: ClassSession) -> int:
         for student in missing
     ]
     Attendance.objects.bulk_create(absences)
+    publish_rows(ATTENDANCE_RECORDED, session=session, rows=absences, at=at)
     return len(absences)
 
 
-def _judge_stays(session: ClassSession) -> int:
+def _judge_stays(session: ClassSession, at: datetime) -> int:
     """Make those absent who stayed for less than the course asks for; returns how many."""
     share = session.course.present_from_percent
     length = session.held_until - session.starts_at
     if not session.check_out or share is None or not length:
         return 0
+    came = _seen_by_kiosks(session).filter(status__in=[Status.PRESENT, Status.LATE])
     short = [
-        row.pk
-        for row in _seen_by_kiosks(session).filter(status__in=[Status.PRESENT, Status.LATE])
-        if 100 * _stay(row, session) < share * length
+        row for row in came.select_related("student") if 100 * _stay(row, session) < share * length
     ]
-    return Attendance.objects.filter(pk__in=short).update(
+    for row in short:
+        row.status, row.reason = Status.ABSENT, Attendance.Reason.SHORT_STAY
+    Attendance.objects.filter(pk__in=[row.pk for row in short]).update(
         status=Status.ABSENT, reason=Attendance.Reason.SHORT_STAY
     )
+    publish_rows(ATTENDANCE_CHANGED, session=session, rows=short, at=at)
+    return len(short)
 
 
 def _stay(row: Attendance, session: ClassSession) -> timedelta:
@@ -208,10 +222,14 @@ def _unmarked(session: ClassSession) -> QuerySet[Attendance]:
     return Attendance.objects.filter(~Exists(standing), session=session)
 
 
-def _take_back(session: ClassSession) -> None:
-    absent = _unmarked(session).filter(status=Status.ABSENT)
-    absent.filter(method=Attendance.Method.CLOSING).delete()
-    short = absent.filter(reason=Attendance.Reason.SHORT_STAY)
-    late = short.filter(arrived_at__gte=session.late_from)
-    late.update(status=Status.LATE, reason="")
-    short.update(status=Status.PRESENT, reason="")
+def _take_back(session: ClassSession, at: datetime) -> None:
+    absent = _unmarked(session).filter(status=Status.ABSENT).select_related("student")
+    written = list(absent.filter(method=Attendance.Method.CLOSING))
+    Attendance.objects.filter(pk__in=[row.pk for row in written]).delete()
+    rows_undone(session=session, rows=written, at=at)
+    short = list(absent.filter(reason=Attendance.Reason.SHORT_STAY))
+    for row in short:
+        late = row.arrived_at is not None and row.arrived_at >= session.late_from
+        row.status, row.reason = Status.LATE if late else Status.PRESENT, ""
+    Attendance.objects.bulk_update(short, ["status", "reason"], batch_size=500)
+    publish_rows(ATTENDANCE_CHANGED, session=session, rows=short, at=at)

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 from import_export.fields import Field
 
+from roster.events import enrolments_ended, enrolments_started
 from roster.imports.report import CHANGED, NEW, SAME, SHOWN_ROWS, Change, Report
 from roster.imports.students import COLUMNS, PersonRows, save_students
 from roster.models import Course, CourseEnrolment, Student
@@ -46,7 +47,9 @@ class ClassListResource(PersonRows):
         self._in_file = set(keys)
         self._enrolments: dict[str, CourseEnrolment] = {
             enrolment.number: enrolment
-            for enrolment in self.course.enrolments.annotate(number=F("student__student_id"))
+            for enrolment in self.course.enrolments.select_related("student").annotate(
+                number=F("student__student_id")
+            )
         }
 
     def change_of(self, row: dict[str, str]) -> Change:
@@ -61,15 +64,20 @@ class ClassListResource(PersonRows):
 
     def write(self, changes: list[Change]) -> None:
         save_students(
-            change.target[0] for change in changes if change.before[:3] != change.after[:3]
+            [
+                (change.target[0], change)
+                for change in changes
+                if change.before[:3] != change.after[:3]
+            ]
         )
-        CourseEnrolment.objects.bulk_create(
+        joining = CourseEnrolment.objects.bulk_create(
             CourseEnrolment(course=self.course, student=change.target[0])
             for change in changes
             if change.kind == NEW
         )
-        returning = [change.target[1].pk for change in changes if change.before[3]]
-        CourseEnrolment.objects.filter(pk__in=returning).update(left_on=None)
+        returning = [_returned(*change.target) for change in changes if change.before[3]]
+        CourseEnrolment.objects.filter(pk__in=[one.pk for one in returning]).update(left_on=None)
+        enrolments_started([*joining, *returning], timezone.now())
 
     def finish(self, report: Report) -> None:
         # A row without a number may be anybody's: then nobody can be said to be missing.
@@ -89,7 +97,14 @@ class ClassListResource(PersonRows):
     def write_rest(self, report: Report) -> None:
         if not self.end_missing or self.course is None:
             return
-        today = timezone.localdate(timezone=self.course.zone)
+        now = timezone.now()
+        today = timezone.localdate(now, self.course.zone)
         for enrolment in self._missing:
             enrolment.left_on = max(today, enrolment.joined_on)
         CourseEnrolment.objects.bulk_update(self._missing, ["left_on"], batch_size=500)
+        enrolments_ended(self._missing, now)
+
+
+def _returned(student: Student, enrolment: CourseEnrolment) -> CourseEnrolment:
+    enrolment.student, enrolment.left_on = student, None
+    return enrolment

@@ -10,6 +10,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.mail import EmailMessage, get_connection
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.keyring import keyring
@@ -32,6 +33,7 @@ from recognition.cohort.models import PhotoImport, PhotoImportItem
 from recognition.mistakes import remember_mistake
 from recognition.models import FaceRegistration, FaceTemplate, RegistrationPhoto, Resemblance
 from recognition.sealing import seal_picture, seal_vector
+from roster.events import students_changed
 from roster.models import ClassSession, RosterClaim, Student
 from tests.support.face_samples import an_embedding
 from tests.support.school import MODEL_ID, a_template, an_attempt, an_attendance
@@ -161,6 +163,8 @@ def live_a_whole_life(
     )
     NoticeChoice.objects.create(user=user, how_often="daily")
     ReportColumns.objects.create(user=user, report="course", columns=["name"])
+    with transaction.atomic():
+        students_changed([(student, ["name"])], timezone.now())
     queue = get_connection("accounts.mail.QueueBackend")
     EmailMessage("Your face is registered", "Hello!", to=[user.email], connection=queue).send()
     _log(staff, student, CHANGE, str(student))
