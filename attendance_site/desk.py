@@ -220,6 +220,7 @@ def _classes(user: User, lists: dict[str, str], at: datetime) -> dict[str, Any]:
             (missed.kiosk, missed.session, _last_seen(missed.kiosk, at))
             for missed in questions.missed_kiosks(open_now, at=at)
         ],
+        "ailing_kiosks": questions.ailing_kiosks(open_now, at=at),
         "refusals": questions.repeated_refusals([row.session for row in today])
         if lists["attempts"]
         else [],

@@ -7,6 +7,7 @@ A file `.env` beside manage.py is read first, if it is there; real variables win
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+# What kiosks and backups say that they are of. A deployment may give its own, like a commit.
+APP_VERSION = env.str(
+    "APP_VERSION", tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+)
+
 # Applications
 
 INSTALLED_APPS = [
@@ -114,6 +120,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "accounts.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -265,6 +272,8 @@ ACCOUNT_RATE_LIMITS = {
     "look_up_frame": "600/m/key",
     "look_up_wrong": "5/10m/key",
     "entry_pass": "5/h/user",
+    # A whole building may pair its kiosks from one address; 40 bits bear it.
+    "kiosk_pairing": "30/5m/ip",
 }
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -420,6 +429,10 @@ CONSENT_POLICY_VERSION = env.str("CONSENT_POLICY_VERSION", "2026-11") + (
 
 ENTRY_PASS_DAYS = at_least("ENTRY_PASS_DAYS", 8, 1)
 
+# Kiosks, see checkin.services and checkin.kiosks
+
+KIOSK_TOKEN_GRACE_HOURS = at_least("KIOSK_TOKEN_GRACE_HOURS", 24, 1)
+
 # Retention, see checkin.retention
 
 ATTEMPT_RETENTION_DAYS = at_least("ATTEMPT_RETENTION_DAYS", 90, 1)
@@ -437,17 +450,21 @@ EXPORT_RETENTION_DAYS = at_least("EXPORT_RETENTION_DAYS", 7, 1)
 
 # Logs carry ids, never names, numbers of students or pictures.
 
+LOG_FORMAT = one_of("LOG_FORMAT", "line", ("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "line": {"()": "accounts.logs.LineFormatter", "show_errors": DEBUG},
+        "json": {"()": "accounts.logs.JsonFormatter", "show_errors": DEBUG},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         # It writes addresses; accounts.mail_delivery says what is wrong with a mail.
         "post_office": {"handlers": ["console"], "level": "CRITICAL", "propagate": False},
+        # It writes paths, which anybody may make up; accounts.request_log writes the route.
+        "django.request": {"level": "ERROR"},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
     },

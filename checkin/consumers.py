@@ -14,6 +14,7 @@ from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.logs import bind, request_id_of
 from checkin.appeals.not_me import NotMeRefusedError
 from checkin.frames import (
     CLOSE_FORBIDDEN,
@@ -45,11 +46,14 @@ from checkin.kiosk import (
     verdict_on_claim,
     verdict_on_pass,
 )
+from checkin.kiosks.health import NOTED_EVERY, device_in, note
 from checkin.live.events import announce
 from checkin.liveness import asked_in, level_for
+from checkin.metrics import VERDICTS
 from checkin.models import CheckinAttempt, Kiosk
 from checkin.passes.services import PassRefusal
 from checkin.selectors import kiosk_with_token
+from checkin.services import hash_token
 from checkin.texts import HINT_TEXTS, NO_SESSION, NOT_ME_TOO_LATE, UNDONE_TEXT, UNDONE_TITLE
 from checkin.views import KIOSK_COOKIE
 from recognition.engine.dialogue import AntiSpoofing, CheckInDialogue, PassEnd, Phase, Step
@@ -114,10 +118,12 @@ class KioskConsumer(FrameConsumer):
         self._telling: set[asyncio.Task[None]] = set()
         self._sessions: list[ClassSession] = []
         self._sessions_shown: list[dict[str, Any]] | None = None
+        self._noted_s: float | None = None
         self._dialogue = CheckInDialogue(
             draw=secrets.SystemRandom().random,
             anti_spoofing=AntiSpoofing(settings.ANTI_SPOOFING),
         )
+        bind(request_id=request_id_of(header(self.scope, b"x-request-id")))
         await self.accept()
         if not origin_allowed(self.scope):
             await self.end("origin_refused", _("This page may not use kiosks."), CLOSE_FORBIDDEN)
@@ -135,6 +141,9 @@ class KioskConsumer(FrameConsumer):
             await self._close_revoked()
             return
         self.kiosk, self.whose = kiosk, f"kiosk {kiosk.pk}"
+        self._token_hash = hash_token(token)
+        bind(kiosk=kiosk.pk)
+        self.begin_to_serve()
         await self._replace_older_connection()
         await self.tell(
             type="welcome",
@@ -179,6 +188,10 @@ class KioskConsumer(FrameConsumer):
             await self._tell_step(frame, step, analysis)
 
     async def take_message(self, message: Any) -> bool:
+        device = device_in(message)
+        if device is not None:
+            self.meter.device = device
+            return True
         if message != {"type": "not_me"}:
             return False
         await self._undo()
@@ -253,6 +266,7 @@ class KioskConsumer(FrameConsumer):
         self._claimed = self._correction = self._disownable = None
         if verdict.disownable is not None:
             self._disownable = _Disownable(verdict.disownable, now_s + NOT_ME_S)
+        VERDICTS.labels(verdict.outcome.value, self.device).inc()
         await self.tell(
             type="verdict",
             seq=frame.seq,
@@ -358,15 +372,24 @@ class KioskConsumer(FrameConsumer):
 
     async def _recheck(self) -> None:
         now = timezone.now()
-        if not await in_database(seen)(self.kiosk, now):
+        if not await in_database(seen)(self.kiosk.pk, self._token_hash, now):
             await self._close_revoked()
             return
+        await self._note_health()
         self._sessions, shown = await in_database(current_sessions)(self.kiosk, now)
         self._dialogue.takes_passes = takes_passes(self._sessions)
         self._dialogue.liveness = level_for(self._sessions)
         if shown != self._sessions_shown:
             self._sessions_shown = shown
             await self.tell(type="sessions", sessions=shown)
+
+    async def _note_health(self) -> None:
+        """Beside the frames, and seldom: a wall of kiosks must not write all the time."""
+        now_s = time.monotonic()
+        if self._noted_s is not None and now_s - self._noted_s < NOTED_EVERY.total_seconds():
+            return
+        self._noted_s = now_s
+        await in_database(note)(self.kiosk.pk, self.meter.reading(), timezone.now())
 
     async def _close_revoked(self) -> None:
         await self.end(

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from accounts.models import User
+from checkin.kiosks.health import SILENT_AFTER, Standing, advice_for, standing_of
 from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome
 from recognition.models import FaceRegistration, Resemblance, StudentFace
 from recognition.selectors import with_recognisability
@@ -304,6 +305,16 @@ class MissedKiosk:
 
 
 @dataclass(frozen=True, slots=True)
+class AilingKiosk:
+    """One that is there and sees nothing, or not well. ``advice`` says what is to be done."""
+
+    kiosk: Kiosk
+    session: ClassSession
+    standing: Standing
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepeatedRefusals:
     course: Course
     outcome: Outcome
@@ -313,16 +324,33 @@ class RepeatedRefusals:
 
 def missed_kiosks(sessions: Sequence[ClassSession], *, at: datetime) -> list[MissedKiosk]:
     """Kiosks that should serve one of these open sessions and have not been seen lately."""
-    silent = Kiosk.objects.filter(
-        Q(last_seen_at=None) | Q(last_seen_at__lt=at - KIOSK_MISSED_AFTER),
+    silent = _kiosks_for(sessions).filter(
+        Q(last_seen_at=None) | Q(last_seen_at__lt=at - KIOSK_MISSED_AFTER)
+    )
+    return [MissedKiosk(kiosk, _served_by(kiosk, sessions)) for kiosk in silent]
+
+
+def ailing_kiosks(sessions: Sequence[ClassSession], *, at: datetime) -> list[AilingKiosk]:
+    """Kiosks of these open sessions that are online and have no picture, or a bad one."""
+    there = _kiosks_for(sessions).filter(last_seen_at__gt=at - SILENT_AFTER)
+    return [
+        AilingKiosk(kiosk, _served_by(kiosk, sessions), standing, advice_for(kiosk, standing))
+        for kiosk in there
+        if (standing := standing_of(kiosk, at=at)) is not Standing.ONLINE
+    ]
+
+
+def _kiosks_for(sessions: Sequence[ClassSession]) -> QuerySet[Kiosk]:
+    serving = Kiosk.objects.filter(
         Q(room__in=[session.room_id for session in sessions if session.room_id])
         | Q(courses__in=[session.course_id for session in sessions]),
         revoked_at=None,
     )
-    return [
-        MissedKiosk(kiosk, next(session for session in sessions if _serves(kiosk, session)))
-        for kiosk in silent.distinct().prefetch_related("courses")
-    ]
+    return serving.distinct().prefetch_related("courses")
+
+
+def _served_by(kiosk: Kiosk, sessions: Sequence[ClassSession]) -> ClassSession:
+    return next(session for session in sessions if _serves(kiosk, session))
 
 
 def _serves(kiosk: Kiosk, session: ClassSession) -> bool:

@@ -19,6 +19,8 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext as _
 
 from checkin.admission import pace
+from checkin.kiosks.health import HealthMeter
+from checkin.metrics import CONNECTIONS, FRAME_AGE_S, FRAMES, WORKER_SERVICE_S, WORKER_WAIT_S
 from recognition.engine.dialogue import Step
 from recognition.engine.images import MAX_FRAME_BYTES, MAX_FRAME_PIXELS
 from recognition.engine.pool import WorkerLostError
@@ -107,6 +109,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
 
     #: Who it is, for the log: an id, never a name.
     whose = "nobody"
+    #: What kind of client, for those who count.
+    device = "kiosk"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -117,6 +121,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self._arrival = asyncio.Event()
         self._last_seq: int | None = None
         self._skipped = 0
+        self.meter = HealthMeter()
+        self._counted = False
 
     async def answer(self, frame: Frame) -> None:
         """Send exactly one answer to the frame. What it raises is answered with an error."""
@@ -127,17 +133,27 @@ class FrameConsumer(AsyncWebsocketConsumer):
         asked_s = time.monotonic()
         analysis = await asyncio.wrap_future(worker_pool().analyse_frame(frame.jpeg, request))
         now_s, service_s = time.monotonic(), analysis.elapsed_ms / 1000
-        pace().served(
-            id(self), service_s=service_s, wait_s=now_s - asked_s - service_s, now_s=now_s
-        )
+        wait_s = now_s - asked_s - service_s
+        pace().served(id(self), service_s=service_s, wait_s=wait_s, now_s=now_s)
+        WORKER_WAIT_S.observe(max(wait_s, 0.0))
+        WORKER_SERVICE_S.observe(service_s)
+        if analysis.main_face is not None:
+            self.meter.saw_face(analysis.main_face.quality.brightness)
         return analysis
 
     async def take_message(self, message: Any) -> bool:
         """Whether a JSON message that is no ping was known and taken."""
         return False
 
+    def begin_to_serve(self) -> None:
+        """The client is known: from now on the connection counts."""
+        self._counted = True
+        CONNECTIONS.labels(self.device).inc()
+
     async def disconnect(self, code: int) -> None:
         pace().left(id(self))
+        if self._counted:
+            CONNECTIONS.labels(self.device).dec()
         for task in self.tasks:
             task.cancel()
 
@@ -176,6 +192,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self._last_seq = frame.seq
         if self._waiting is not None:
             self._skipped += 1
+            FRAMES.labels("skipped").inc()
         self._waiting = frame
         self._arrival.set()
 
@@ -210,6 +227,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             taken_s = time.monotonic()
             try:
                 await self.answer(frame)
+                self._note_answered(frame)
             except EngineError as error:
                 await self.tell_error(frame, error.code, str(error))
             except WorkerLostError:
@@ -220,6 +238,13 @@ class FrameConsumer(AsyncWebsocketConsumer):
                 await self.tell_error(frame, "error", _("Something went wrong. Please try again."))
             # Who sends sooner than asked finds that only the newest frame is taken.
             await asyncio.sleep(taken_s + self._interval_s() - time.monotonic())
+
+    def _note_answered(self, frame: Frame) -> None:
+        now_s = time.monotonic()
+        age_s = now_s - frame.arrived_s
+        FRAMES.labels("answered").inc()
+        FRAME_AGE_S.observe(age_s)
+        self.meter.answered(age_s=age_s, now_s=now_s)
 
     def _interval_s(self) -> float:
         return max(pace().interval_s(time.monotonic()), 1 / MAX_FRAMES_PER_S)
@@ -244,6 +269,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
         )
 
     async def tell_error(self, frame: Frame, code: str, message: str) -> None:
+        FRAMES.labels("failed").inc()
+        self.meter.failed(code)
         await self.tell(type="error", seq=frame.seq, code=code, message=message)
 
     async def end(self, code: str, message: str, close_code: int) -> None:

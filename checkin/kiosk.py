@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from checkin.alerts.services import note_denied, note_spoof, note_stranger
@@ -23,7 +22,7 @@ from checkin.passes.second_factor import (
     pass_due,
 )
 from checkin.passes.services import PassRefusal, owner_of, takes_pass
-from checkin.selectors import arrivals_in, open_sessions_for
+from checkin.selectors import arrivals_in, open_sessions_for, opened_by
 from checkin.services import (
     CheckinResult,
     Evidence,
@@ -53,8 +52,6 @@ from roster.models import ClassSession, Course, EntryPolicy, Student
 from roster.selectors import students_in
 
 galleries = GalleryCache()
-
-SEEN_EVERY = timedelta(seconds=30)
 
 logger = logging.getLogger(__name__)
 
@@ -392,11 +389,9 @@ def not_me(attempt: CheckinAttempt, at: datetime) -> None:
 # The kiosk and its sessions
 
 
-def seen(kiosk: Kiosk, at: datetime) -> bool:
-    """Note that the kiosk is there, now and then; False if it was revoked or deleted."""
-    kiosks = Kiosk.objects.filter(pk=kiosk.pk, revoked_at=None, token_hash=kiosk.token_hash)
-    not_lately = Q(last_seen_at=None) | Q(last_seen_at__lt=at - SEEN_EVERY)
-    return bool(kiosks.filter(not_lately).update(last_seen_at=at)) or kiosks.exists()
+def seen(kiosk_pk: int, token_hash: str, at: datetime) -> bool:
+    """Whether the kiosk is still there and this token still opens it."""
+    return Kiosk.objects.filter(opened_by(token_hash, at), pk=kiosk_pk, revoked_at=None).exists()
 
 
 def current_sessions(kiosk: Kiosk, at: datetime) -> tuple[list[ClassSession], list[dict[str, Any]]]:

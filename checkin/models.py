@@ -55,17 +55,77 @@ class Kiosk(models.Model):
     )
     # Null until a token is issued: unlike an empty text, it may stand in several rows.
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001
+    # The token before, which is let in as long as the device has not got the new one.
+    old_token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001
+    old_token_until = models.DateTimeField(_("old token until"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    # How it was when it was last seen, see checkin.kiosks.health.
+    frames_per_s = models.FloatField(_("frames a second"), null=True, editable=False)
+    frame_age_ms = models.PositiveIntegerField(_("age of frames"), null=True, editable=False)
+    brightness = models.FloatField(_("light"), null=True, editable=False)
+    camera = models.CharField(_("camera"), max_length=16, blank=True, editable=False)
+    app_version = models.CharField(_("version"), max_length=32, blank=True, editable=False)
+    last_error = models.CharField(_("last error"), max_length=32, blank=True, editable=False)
+    last_error_at = models.DateTimeField(_("last error at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("kiosk")
         verbose_name_plural = _("kiosks")
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(old_token_hash=None, old_token_until=None)
+                | Q(old_token_hash__isnull=False, old_token_until__isnull=False),
+                name="checkin_kiosk_old_token_ends",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class PairingCode(models.Model):
+    """A code by which a device becomes a kiosk: once, and within minutes. Kept as a keyed hash."""
+
+    kiosk = models.OneToOneField(
+        Kiosk, verbose_name=_("kiosk"), on_delete=models.CASCADE, related_name="pairing_code"
+    )
+    code_hash = models.CharField(max_length=64, unique=True)
+    made_at = models.DateTimeField(_("made at"), default=timezone.now)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("pairing code")
+        verbose_name_plural = _("pairing codes")
+        ordering = ["expires_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kiosk_id} {self.expires_at:%Y-%m-%d %H:%M:%S}"
+
+
+class JobRun(models.Model):
+    """When a daily job last ended, so that somebody notices that it does not run."""
+
+    class Job(models.TextChoices):
+        RETENTION = "retention", _("deleting what is past its time")
+
+    job = models.CharField(_("job"), max_length=16, choices=Job, unique=True)
+    ended_at = models.DateTimeField(_("ended at"))
+
+    class Meta:
+        verbose_name = _("run of a job")
+        verbose_name_plural = _("runs of jobs")
+        ordering = ["job"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(job__in=["retention"]), name="checkin_job_run_job_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.ended_at:%Y-%m-%d %H:%M:%S}"
 
 
 class Attendance(models.Model):

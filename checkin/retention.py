@@ -25,6 +25,8 @@ from checkin.models import (
     AttendanceChange,
     AttendanceWarning,
     CheckinAttempt,
+    JobRun,
+    PairingCode,
     ReportExport,
     SessionClosing,
 )
@@ -91,6 +93,7 @@ def purge(at: datetime) -> dict[str, int]:
     for found in expired(at):
         ended[found.kind] = found.rows.count()
         found.end(found.rows)
+    JobRun.objects.update_or_create(job=JobRun.Job.RETENTION, defaults={"ended_at": at})
     return ended
 
 
@@ -247,6 +250,11 @@ def _of_check_ins(at: datetime) -> Iterator[Expired]:
         PassUse.objects.filter(
             kind=PassUse.Kind.ROTATING, at__lt=at - timedelta(days=ROTATING_USE_DAYS)
         ),
+    )
+    yield Expired(
+        "pairing codes of kiosks, after they ran out",
+        NO_LONGER_THAN_NEEDED_DAYS,
+        PairingCode.objects.filter(expires_at__lte=at),
     )
     alerts_days = settings.ALERT_RETENTION_DAYS
     yield Expired(

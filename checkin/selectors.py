@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Count
+from django.db.models import Count, Q
+from django.utils import timezone
 
 from checkin.models import Attendance, Kiosk
 from checkin.services import hash_token
@@ -15,7 +16,13 @@ from roster.selectors import open_sessions
 
 def kiosk_with_token(token: str) -> Kiosk | None:
     """The kiosk whose token this is, revoked or not."""
-    return Kiosk.objects.select_related("room").filter(token_hash=hash_token(token)).first()
+    is_its_token = opened_by(hash_token(token), timezone.now())
+    return Kiosk.objects.select_related("room").filter(is_its_token).first()
+
+
+def opened_by(token_hash: str, at: datetime) -> Q:
+    """Kiosks whose token this is, or was before the last roll and still is for a while."""
+    return Q(token_hash=token_hash) | Q(old_token_hash=token_hash, old_token_until__gt=at)
 
 
 def open_sessions_for(kiosk: Kiosk, at: datetime) -> list[ClassSession]:

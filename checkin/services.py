@@ -6,17 +6,19 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.events import publish
 from checkin.appeals.not_me import ARRIVED, keep_probe
 from checkin.events import ATTENDANCE_CHECKED_OUT, attendance_became, attendance_event
 from checkin.locks import locked_sessions
-from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome
+from checkin.models import Attendance, CheckinAttempt, Kiosk, Outcome, PairingCode
 from checkin.notices.services import tell_of_entry
 from checkin.passes.second_factor import (
     DENIED_NOW,
@@ -44,27 +46,69 @@ KIOSK_TOKEN_PREFIX = "rck_"  # noqa: S105 -- marks leaked tokens for secret scan
 NAMED_REFUSALS = (Outcome.SECOND_FACTOR, Outcome.DENIED)
 
 
+TOKEN_FIELDS = ("token_hash", "old_token_hash", "old_token_until")
+
+
+class KioskRefusedError(Exception):
+    """A kiosk cannot be changed like this; the text is for the person who wanted it."""
+
+
 def hash_token(token: str) -> str:
     """What is stored of a token: it has 256 random bits, so a plain SHA-256 cannot be guessed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+@transaction.atomic
 def issue_kiosk_token(kiosk: Kiosk) -> str:
     """Give a kiosk a new token, which is not stored and so can be shown only now.
 
-    The old token ends with it, and so does a revocation.
+    The old token ends with it, and so do a revocation and a pairing code that waits.
     """
     token = KIOSK_TOKEN_PREFIX + secrets.token_urlsafe(32)
-    kiosk.token_hash = hash_token(token)
-    kiosk.revoked_at = None
-    kiosk.save(update_fields=["token_hash", "revoked_at"])
+    _lock_kiosk(kiosk)
+    kiosk.token_hash, kiosk.revoked_at = hash_token(token), None
+    kiosk.old_token_hash, kiosk.old_token_until = None, None
+    kiosk.save(update_fields=[*TOKEN_FIELDS, "revoked_at"])
+    PairingCode.objects.filter(kiosk=kiosk).delete()
     return token
 
 
+@transaction.atomic
+def roll_kiosk_token(kiosk: Kiosk, at: datetime) -> str:
+    """Give a kiosk that runs a new token, beside which the old one opens for a while.
+
+    Rolled again within that while, the newest and the one before it open; the oldest ends.
+
+    Raises:
+        KioskRefusedError: it has no token, or was revoked.
+    """
+    _lock_kiosk(kiosk)
+    if kiosk.token_hash is None or kiosk.revoked_at is not None:
+        raise KioskRefusedError(_("Only a kiosk that is in use has a token to roll. Pair it."))
+    token = KIOSK_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    kiosk.old_token_hash = kiosk.token_hash
+    kiosk.old_token_until = at + timedelta(hours=settings.KIOSK_TOKEN_GRACE_HOURS)
+    kiosk.token_hash = hash_token(token)
+    kiosk.save(update_fields=[*TOKEN_FIELDS])
+    return token
+
+
+@transaction.atomic
 def revoke_kiosk(kiosk: Kiosk) -> None:
     """Shut a kiosk out. An open connection ends within `checkin.consumers.RECHECK_S` seconds."""
+    _lock_kiosk(kiosk)
     kiosk.revoked_at = timezone.now()
-    kiosk.save(update_fields=["revoked_at"])
+    kiosk.old_token_hash, kiosk.old_token_until = None, None
+    kiosk.save(update_fields=["revoked_at", "old_token_hash", "old_token_until"])
+    PairingCode.objects.filter(kiosk=kiosk).delete()
+
+
+def _lock_kiosk(kiosk: Kiosk) -> None:
+    """Of two who change the tokens at once, the later sees what the earlier did."""
+    kiosk.refresh_from_db(
+        fields=[*TOKEN_FIELDS, "revoked_at"],
+        from_queryset=Kiosk.objects.select_for_update(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.client_address import client_address, request_of_socket
+from accounts.logs import bind, request_id_of
 from accounts.models import User
 from checkin.frames import (
     CLOSE_FORBIDDEN,
@@ -25,11 +26,13 @@ from checkin.frames import (
     Frame,
     FrameConsumer,
     face_as_shares,
+    header,
     in_database,
     origin_allowed,
 )
 from checkin.live.events import announce
 from checkin.liveness import asked_in, level_for
+from checkin.metrics import VERDICTS
 from checkin.models import Outcome
 from checkin.own_device.services import Admission, NotAdmittedError, admit, check_in
 from checkin.own_device.texts import hint_text, shown
@@ -54,11 +57,13 @@ class LoggedOutError(Exception):
 class OwnDeviceConsumer(FrameConsumer):
     """One student before the own camera, for one session."""
 
+    device = "own_device"
     student_pk: int
 
     async def connect(self) -> None:
         self._session_pk: int = self.scope["url_route"]["kwargs"]["session_pk"]
         self._request = request_of_socket(self.scope)
+        bind(request_id=request_id_of(header(self.scope, b"x-request-id")))
         self._dialogue = CheckInDialogue(
             draw=secrets.SystemRandom().random,
             anti_spoofing=AntiSpoofing(settings.ANTI_SPOOFING),
@@ -69,6 +74,7 @@ class OwnDeviceConsumer(FrameConsumer):
             return
         if not await self._recheck():
             return
+        self.begin_to_serve()
         await self._replace_older_connection()
         await self.tell(type="welcome", protocol=PROTOCOL, frame=FRAME_LIMITS)
         self.tasks = [
@@ -113,6 +119,7 @@ class OwnDeviceConsumer(FrameConsumer):
             await self._refuse(refusal)
             return
         self._dialogue.conclude(time.monotonic() * 1000)
+        VERDICTS.labels(str(verdict["outcome"]), self.device).inc()
         await self.tell(
             type="verdict",
             seq=frame.seq,

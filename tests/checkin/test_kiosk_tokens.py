@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError
 from django.urls import reverse
+from django.utils import timezone
 
 from checkin.models import Kiosk
-from checkin.selectors import kiosk_with_token, open_sessions_for
-from checkin.services import issue_kiosk_token, revoke_kiosk
+from checkin.selectors import kiosk_with_token, open_sessions_for, opened_by
+from checkin.services import (
+    KioskRefusedError,
+    hash_token,
+    issue_kiosk_token,
+    revoke_kiosk,
+    roll_kiosk_token,
+)
 from tests.support.school import a_session, utc
 
 KIOSKS = reverse("admin:checkin_kiosk_changelist")
@@ -96,9 +104,8 @@ def test_a_kiosk_without_a_room_serves_no_session_without_a_room(math):
 # At the desk
 
 
-def test_adding_a_kiosk_shows_its_token_in_the_answer(as_admin, room_101):
-    answer = as_admin.post(ADD, {"name": "Door", "room": room_101.pk})
-    kiosk = Kiosk.objects.get()
+def test_a_new_token_is_shown_in_the_answer(as_admin, kiosk):
+    answer = as_admin.post(KIOSKS, {"action": "renew_token", "_selected_action": [kiosk.pk]})
     token = answer.context["token"]
     assert kiosk_with_token(token) == kiosk
     assert answer.text.count(token) == 3
@@ -106,9 +113,10 @@ def test_adding_a_kiosk_shows_its_token_in_the_answer(as_admin, room_101):
     assert "no-store" in answer.headers["Cache-Control"]
 
 
-def test_the_token_is_never_shown_again(as_admin, room_101):
-    token = as_admin.post(ADD, {"name": "Door", "room": room_101.pk}).context["token"]
-    kiosk = Kiosk.objects.get()
+def test_the_token_is_never_shown_again(as_admin, kiosk):
+    posted = {"action": "renew_token", "_selected_action": [kiosk.pk]}
+    token = as_admin.post(KIOSKS, posted).context["token"]
+    kiosk.refresh_from_db()
     for page in (
         KIOSKS,
         reverse("admin:checkin_kiosk_change", args=[kiosk.pk]),
@@ -139,7 +147,7 @@ def test_tokens_are_renewed_one_by_one(as_admin, room_101, kiosk, token):
         {"action": "renew_token", "_selected_action": [kiosk.pk, other.pk]},
         follow=True,
     )
-    assert "Choose one kiosk: a token is shown once." in answer.text
+    assert "Choose one kiosk: a token or a code is shown once." in answer.text
     assert kiosk_with_token(token) == kiosk
 
 
@@ -160,3 +168,67 @@ def test_changing_a_kiosk_keeps_its_token(as_admin, room_101, kiosk, token):
 def test_a_lecturer_gets_no_kiosks(as_alice, kiosk):
     assert as_alice.get(KIOSKS).status_code == 403
     assert as_alice.get(ADD).status_code == 403
+
+
+# A token is rolled while the kiosk runs
+
+
+def test_after_a_roll_both_tokens_open_for_a_while(settings, kiosk, token):
+    settings.KIOSK_TOKEN_GRACE_HOURS = 2
+    now = timezone.now()
+    new = roll_kiosk_token(kiosk, now)
+    assert kiosk_with_token(new) == kiosk == kiosk_with_token(token)
+    still = opened_by(hash_token(token), now + timedelta(hours=1, minutes=59))
+    no_longer = opened_by(hash_token(token), now + timedelta(hours=2))
+    assert Kiosk.objects.filter(still).exists()
+    assert not Kiosk.objects.filter(no_longer).exists()
+
+
+def test_of_two_rolls_the_last_two_tokens_open(kiosk, token):
+    second = roll_kiosk_token(kiosk, timezone.now())
+    third = roll_kiosk_token(kiosk, timezone.now())
+    assert kiosk_with_token(token) is None
+    assert kiosk_with_token(second) == kiosk == kiosk_with_token(third)
+
+
+@pytest.mark.parametrize("end", [revoke_kiosk, issue_kiosk_token])
+def test_revoking_or_renewing_ends_the_old_token_too(kiosk, token, end):
+    rolled = roll_kiosk_token(kiosk, timezone.now())
+    end(kiosk)
+    for ended in (token, rolled):
+        found = kiosk_with_token(ended)
+        assert found is None or found.revoked_at is not None
+    kiosk.refresh_from_db()
+    assert (kiosk.old_token_hash, kiosk.old_token_until) == (None, None)
+
+
+def test_what_has_no_token_or_is_revoked_is_not_rolled(kiosk):
+    with pytest.raises(KioskRefusedError, match="Pair it"):
+        roll_kiosk_token(kiosk, timezone.now())
+    issue_kiosk_token(kiosk)
+    revoke_kiosk(kiosk)
+    with pytest.raises(KioskRefusedError, match="Pair it"):
+        roll_kiosk_token(kiosk, timezone.now())
+
+
+def test_the_action_rolls_and_says_until_when(as_admin, kiosk, token):
+    answer = as_admin.post(KIOSKS, {"action": "roll_token", "_selected_action": [kiosk.pk]})
+    assert kiosk_with_token(answer.context["token"]) == kiosk == kiosk_with_token(token)
+    assert "The token before it opens until" in answer.text
+
+
+def test_the_action_says_what_cannot_be_rolled(as_admin, kiosk):
+    posted = {"action": "roll_token", "_selected_action": [kiosk.pk]}
+    assert "Pair it" in as_admin.post(KIOSKS, posted, follow=True).text
+
+
+def test_what_is_done_to_a_kiosk_is_in_its_history_without_secrets(as_admin, kiosk, token):
+    shown = []
+    for action in ("make_pairing_code", "roll_token", "renew_token", "revoke"):
+        answer = as_admin.post(KIOSKS, {"action": action, "_selected_action": [kiosk.pk]})
+        context = answer.context or {}
+        shown += [context[name] for name in ("code", "token") if name in context]
+    history = as_admin.get(reverse("admin:checkin_kiosk_history", args=[kiosk.pk])).text
+    assert history.count("Changed") >= 4
+    assert len(shown) == 3
+    assert not any(secret in history for secret in shown)

@@ -67,6 +67,8 @@ def test_every_model_of_ours_is_listed_or_says_nothing_about_a_student() -> None
         "recognition.GalleryEvaluation",  # shares of everybody, and who of the staff asked
         "recognition.IdentificationSetting",  # thresholds, and who of the staff applied them
         "checkin.Kiosk",
+        "checkin.PairingCode",  # of a kiosk
+        "checkin.JobRun",  # a job and a moment
         "checkin.DigestMarker",  # a time zone and a moment
     }
 

@@ -2,7 +2,7 @@
 
 import { keepAwake } from "./awake.js";
 import { Camera } from "../../rollcall/camera.js";
-import { pair, takeTokenFromAddress } from "./pairing.js";
+import { pair, takeCodeFromAddress } from "./pairing.js";
 import { FramePump } from "./pump.js";
 import { KioskSocket } from "./socket.js";
 import { Sound } from "./sound.js";
@@ -64,6 +64,7 @@ function frameIntervalMs() {
 const answers = {
   welcome({ kiosk }) {
     state.kiosk = kiosk;
+    tellDevice();
   },
   sessions({ sessions }) {
     state.sessions = sessions;
@@ -164,17 +165,24 @@ function forgetUnconfirmed() {
 }
 
 function cameraChanged() {
+  tellDevice();
   render();
   pump();
 }
 
+/** So that the desk sees what is wrong here. */
+function tellDevice() {
+  const cameraState = camera.status === "problem" ? camera.problem : camera.status;
+  socket.say({ type: "device", camera: cameraState, version: config.version });
+}
+
 // Pairing
 
-async function pairWith(token) {
+async function pairWith(code) {
   const csrf = document.querySelector(".pairing [name=csrfmiddlewaretoken]").value;
   state.pairing = { busy: true, text: null, words: null };
   render();
-  const { kiosk, refusal } = await pair({ url: config.pair_url, token, csrf });
+  const { kiosk, refusal } = await pair({ url: config.pair_url, code, csrf });
   if (refusal) {
     state.pairing = { busy: false, text: `pairing_${refusal.kind}`, words: refusal.message ?? null };
     render();
@@ -182,7 +190,7 @@ async function pairWith(token) {
   }
   state.pairing = { busy: false, text: null, words: null };
   state.kiosk = kiosk;
-  document.getElementById("pairing-token").value = "";
+  document.getElementById("pairing-code").value = "";
   begin();
 }
 
@@ -194,8 +202,8 @@ function begin() {
 }
 
 async function open() {
-  const token = takeTokenFromAddress();
-  if (token) await pairWith(token);
+  const code = takeCodeFromAddress();
+  if (code) await pairWith(code);
   else if (config.paired) begin();
   else render();
 }
@@ -215,7 +223,7 @@ function showCameraPanel(shown) {
 
 on(document.querySelector(".pairing"), "submit", (event) => {
   event.preventDefault();
-  const field = document.getElementById("pairing-token");
+  const field = document.getElementById("pairing-code");
   if (field.value.trim()) pairWith(field.value.trim());
   else field.focus();
 });
@@ -247,8 +255,8 @@ on(document, "keydown", (event) => {
 });
 on(document, "fullscreenchange", render);
 on(window, "hashchange", () => {
-  const token = takeTokenFromAddress();
-  if (token) pairWith(token);
+  const code = takeCodeFromAddress();
+  if (code) pairWith(code);
 });
 on(document, "visibilitychange", () => {
   if (document.hidden) return;

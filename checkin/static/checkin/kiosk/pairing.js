@@ -1,26 +1,26 @@
-/** Trades a kiosk token for the session cookie. */
+/** Trades a pairing code, or a kiosk's token, for the kiosk's cookie. */
 
-/** The token of `/kiosk/#<token>`, which is taken out of the address bar and the history. */
-export function takeTokenFromAddress() {
-  let token = location.hash.slice(1);
-  if (!token) return null;
+/** What stands in `/kiosk/#<code>`, which is taken out of the address bar and the history. */
+export function takeCodeFromAddress() {
+  let code = location.hash.slice(1);
+  if (!code) return null;
   history.replaceState(null, "", location.pathname + location.search);
   try {
-    token = decodeURIComponent(token);
+    code = decodeURIComponent(code);
   } catch {
     // A stray percent sign: the server will say that it does not know this code.
   }
-  return token.trim() || null;
+  return code.trim() || null;
 }
 
-/** `{kiosk}` when the server took the token, else `{refusal}`: "unreachable", "failed" or its own sentence. */
-export async function pair({ url, token, csrf }) {
+/** `{kiosk}` when the server took the code, else `{refusal}`: "unreachable", "failed" or its own sentence. */
+export async function pair({ url, code, csrf }) {
   let response;
   try {
     response = await fetch(url, {
       method: "POST",
       headers: { "X-CSRFToken": csrf, Accept: "application/json" },
-      body: new URLSearchParams({ token }),
+      body: new URLSearchParams({ code }),
       credentials: "same-origin",
     });
   } catch {
