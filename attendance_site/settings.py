@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,20 @@ def one_of(name: str, default: str, values: Sequence[str]) -> str:
             f"Unexpected value {name}={value}, use one of {', '.join(values)}."
         )
     return value
+
+
+def networks(name: str, default: list[str]) -> list[IPv4Network | IPv6Network]:
+    """An environment variable with addresses of networks, separated by commas."""
+    found = []
+    for value in env.list(name, default):
+        try:
+            found.append(ip_network(value.strip()))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"Unexpected value {value} in {name}, use networks like 10.1.0.0/16, separated by "
+                "commas."
+            ) from error
+    return found
 
 
 def together(*names: str) -> list[str]:
@@ -113,6 +128,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "accounts",
     "post_office",
+    "django_prometheus",
     "roster",
     "recognition",
     "checkin",
@@ -121,7 +137,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "accounts.request_log.request_log",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "integrations.operations.probes.answer_probes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "attendance_site.middleware.permissions_policy",
@@ -135,6 +153,7 @@ MIDDLEWARE = [
     "accounts.middleware.second_factor_for_staff",
     "accounts.middleware.leave_by_link",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "attendance_site.urls"
@@ -380,10 +399,13 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = flag("SECURE_SSL_REDIRECT", default=not DEBUG)
+# Who asks whether a process is well, asks it on its own port.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else at_least("SECURE_HSTS_SECONDS", 31_536_000, 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
-if flag("BEHIND_PROXY", default=False):
+BEHIND_PROXY = flag("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
@@ -447,6 +469,18 @@ PHOTO_IMPORT_RETENTION_DAYS = at_least("PHOTO_IMPORT_RETENTION_DAYS", 7, 1)
 RECORD_RETENTION_DAYS = at_least("RECORD_RETENTION_DAYS", 1826, 1)
 EVENT_RETENTION_DAYS = at_least("EVENT_RETENTION_DAYS", 30, 1)
 EXPORT_RETENTION_DAYS = at_least("EXPORT_RETENTION_DAYS", 7, 1)
+
+# Operations, see integrations.operations
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
+    raise ImproperlyConfigured(
+        f"METRICS_TOKEN has {len(METRICS_TOKEN)} signs, use at least 20, for example of "
+        "`openssl rand -hex 20`."
+    )
+OPERATIONS_NETWORKS = networks("OPERATIONS_NETWORKS", ["127.0.0.0/8", "::1/128"])
+DISK_FREE_MIN_MB = at_least("DISK_FREE_MIN_MB", 500, 1)
+PROMETHEUS_EXPORT_MIGRATIONS = False  # it asks the database while the site starts
 
 # Logs carry ids, never names, numbers of students or pictures.
 

@@ -12,6 +12,7 @@ from attendance_site.views import get_app, home
 from checkin.history_views import own_attendance
 from checkin.notices.views import own_notices
 from checkin.own_device.views import own_check_in, own_check_ins
+from integrations.operations.probes import healthz, metrics, readyz
 
 admin.site.site_title = _("Rollcall")
 admin.site.index_title = _("Lecturer’s desk")
@@ -21,6 +22,9 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 handler429 = "accounts.views.too_many_requests"
 
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("", home, name="home"),
     path("app/", get_app, name="get_app"),
     path("app.webmanifest", web_app.app_manifest, name="app-manifest"),

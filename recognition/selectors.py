@@ -271,6 +271,11 @@ class GalleryCache:
                 _keep_newest(self._cohorts, key, beside, self._keep)
         return beside[1]
 
+    def sizes(self) -> list[int]:
+        """How many templates each gallery in memory holds, cohorts too."""
+        with self._lock:
+            return [len(cached.gallery) for cached in self._cached.values()]
+
     def _current(
         self,
         key: tuple[Any, ...],

@@ -16,6 +16,9 @@ from recognition.engine.types import EngineError
 
 logger = logging.getLogger(__name__)
 
+#: That of `start_workers`, in a server.
+_warm_up: Future[str] | None = None
+
 
 def model_choice() -> ModelChoice:
     """The models that the settings name; the names may still be unknown."""
@@ -50,7 +53,24 @@ def start_workers() -> None:
         model_choice().parts()
     except EngineError as error:
         raise ImproperlyConfigured(f"{error} See docs/models.md.") from error
-    worker_pool().warm_up().add_done_callback(_report)
+    global _warm_up
+    _warm_up = worker_pool().warm_up()
+    _warm_up.add_done_callback(_report)
+
+
+def workers_ready() -> bool | None:
+    """Whether the workers of this server have loaded their models; None where none were started.
+
+    Raises:
+        EngineError: they cannot be loaded; the text says what to do.
+        WorkerLostError: they ended while loading.
+    """
+    if _warm_up is None:
+        return None
+    if not _warm_up.done():
+        return False
+    _warm_up.result()
+    return True
 
 
 def _report(warmed_up: Future[str]) -> None:

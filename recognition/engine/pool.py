@@ -61,6 +61,8 @@ class WorkerPool:
         self._pool = self._new_pool()
         self._closed = False
         self._lock = threading.Lock()
+        self._calls = 0
+        self.workers = workers
 
     def warm_up(self) -> Future[str]:
         """Start the workers now; the result is the embedder's model id.
@@ -100,6 +102,11 @@ class WorkerPool:
         """
         return self._submit(_analyse_class_photo, content, timeout_s=CLASS_PHOTO_TIMEOUT_S)
 
+    @property
+    def calls(self) -> int:
+        """How many calls have no answer yet; those beyond ``workers`` wait for one."""
+        return self._calls
+
     def close(self) -> None:
         """End the workers without waiting for their work."""
         with self._lock:
@@ -113,6 +120,8 @@ class WorkerPool:
         # The caller gets a future of its own: cancelling one of the pool's ends its worker.
         answer: Future[Any] = Future()
         answer.set_running_or_notify_cancel()
+        self._count(+1)
+        answer.add_done_callback(lambda _answered: self._count(-1))
         try:
             work = self._usable_pool().submit(function, timeout_s or self._timeout_s, *args)
         except RuntimeError as error:
@@ -120,6 +129,10 @@ class WorkerPool:
         else:
             work.add_done_callback(lambda done: _hand_over(done, answer))
         return answer
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._calls += change
 
     def _usable_pool(self) -> ProcessPool:
         """The pool, or a new one: pebble's is broken for good once a worker dies while all rest."""
