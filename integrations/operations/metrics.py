@@ -22,6 +22,8 @@ from prometheus_client.registry import Collector
 from checkin.kiosk import galleries
 from checkin.kiosks.health import Standing, standing_of
 from checkin.models import JobRun, Kiosk
+from recognition.engine.pool import WorkerLostError
+from recognition.engine.types import EngineError
 from recognition.workers import worker_pool, workers_ready
 from roster.selectors import open_sessions
 
@@ -83,7 +85,7 @@ def _of_process() -> Gauges:
 def _has_workers() -> bool:
     try:
         return workers_ready() is not None
-    except Exception:
+    except (EngineError, WorkerLostError):
         return True  # they were started, and /readyz says what is wrong with them
 
 
