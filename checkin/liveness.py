@@ -11,6 +11,9 @@ from recognition.engine.liveness.actions import Level, strictest
 from recognition.engine.liveness.findings import Refusal
 from roster.models import ClassSession
 
+#: Nobody who is refused for these has tried to deceive: a pass helps, and nobody is alarmed.
+HARMLESS = (Refusal.NO_ACTION, Refusal.TOO_SLOW)
+
 
 def level_for(sessions: Iterable[ClassSession]) -> Level:
     """What is asked where these sessions are open: nobody knows yet to which one somebody comes."""
@@ -18,8 +21,8 @@ def level_for(sessions: Iterable[ClassSession]) -> Level:
 
 
 def outcome_of(refusal: Refusal) -> Outcome:
-    """Whoever lives but could not do what was asked, has not tried to deceive: a pass helps."""
-    return Outcome.SECOND_FACTOR if refusal is Refusal.NO_ACTION else Outcome.SPOOF
+    """What an attempt that gave no proof of life is recorded as."""
+    return Outcome.SECOND_FACTOR if refusal in HARMLESS else Outcome.SPOOF
 
 
 def asked_in(step: Step) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ HINT_TEXTS = {
     Hint.SOMETHING_ELSE: _("Never mind, try something else"),
     Hint.WAIT: _("One moment"),
     Hint.NEXT: _("Next person, please"),
+    Hint.SLOW: _("Slow connection: stay a moment longer"),
     Hint.SHOW_PASS: _("Show your pass"),
 }
 
@@ -76,17 +77,20 @@ PASS_INSTEAD_TEXTS = {
 #: For an attempt that has a reason of its own: who could not do what was asked is not accused.
 REASON_TITLES: dict[str, str | Promise] = {
     Refusal.NO_ACTION: _("Another way, please"),
+    Refusal.TOO_SLOW: _("The connection is too slow"),
     "look_alike": _("Another way, please"),
     "no_thresholds": _("Not set up yet"),
 }
 REASON_TEXTS: dict[str, str | Promise] = {
     Refusal.NO_ACTION: _("Your lecturer can mark you."),
+    Refusal.TOO_SLOW: _("Try again, or ask your lecturer."),
     "look_alike": _("Your lecturer can mark you."),
     "uncertain": _("Your lecturer can mark you."),
     "no_thresholds": _("Ask your lecturer."),
 }
 REASON_PASS_TEXTS: dict[str, str | Promise] = {
-    Refusal.NO_ACTION: _("Show your pass, or ask your lecturer.")
+    Refusal.NO_ACTION: _("Show your pass, or ask your lecturer."),
+    Refusal.TOO_SLOW: _("Try again, or show your pass."),
 }
 
 UNDONE_TITLE = _("Undone")

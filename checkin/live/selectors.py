@@ -42,6 +42,7 @@ WHY: dict[str, str | Promise] = {
     "jump": gettext_lazy("The face jumped or changed from one picture to the next."),
     "repeated_frames": gettext_lazy("The camera's pictures stopped or came again."),
     "out_of_order": gettext_lazy("The camera's pictures came out of order."),
+    "too_slow": gettext_lazy("Too few pictures came: the connection is too slow."),
     "flat": gettext_lazy("The face moved like a picture, without depth."),
     "implausible_blink": gettext_lazy("The eyes did not close as lids do."),
     "screen": gettext_lazy("The face seemed to be on a screen."),

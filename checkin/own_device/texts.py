@@ -35,6 +35,10 @@ OWN_REFUSALS = {
 }
 OWN_REASON_TEXTS: dict[str, str | Promise] = {
     Refusal.NO_ACTION: _("Go to the kiosk and show your pass, or ask your lecturer to mark you."),
+    Refusal.TOO_SLOW: _(
+        "Too few pictures came from your device. Try again where the network is better, or go to "
+        "the kiosk."
+    ),
 }
 OTHERWISE = _("Try again in a moment, or go to the kiosk.")
 

@@ -106,6 +106,7 @@ class Hint(StrEnum):
     SOMETHING_ELSE = "something_else"
     WAIT = "wait"
     NEXT = "next"
+    SLOW = "slow"
     SHOW_PASS = "show_pass"  # noqa: S105
 
 
@@ -279,6 +280,7 @@ class _Visit:
     wrong: list[dict[str, Any]] = field(default_factory=list)
     finding: Finding | None = None
     looks: int = 1
+    slow: bool = False
     probe: Embedding | None = None
     strange_frames: int = 0
 
@@ -576,15 +578,20 @@ class CheckInDialogue:
             if not self._keep(face, self.policy.same_face_similarity):
                 return self._answer(refusal=Refusal.IDENTITY_CHANGED)
             if visit.count(Phase.MATCHING) >= visit.looks * self.policy.frames_after:
-                return self._finish()
-        if at_ms - self._entered_at_ms > self.policy.match_ms:
+                return self._finish(at_ms)
+        limit_ms = self.policy.match_ms + (self.policy.more_frames_ms if visit.slow else 0.0)
+        if at_ms - self._entered_at_ms > limit_ms:
             return self._guide(Problem.BLURRED, at_ms)
         return self._answer(hint=None if at_rest else self._way_back(face))
 
-    def _finish(self) -> Step:
+    def _finish(self, at_ms: float) -> Step:
         """Everything was shown: the last questions, then the probe."""
         visit = self._visit
         refusal = self._found(complete=True)
+        waited_ms = at_ms - self._entered_at_ms
+        if refusal is Refusal.TOO_SLOW and waited_ms <= self.policy.more_frames_ms:
+            visit.slow = True
+            return self._answer(hint=Hint.SLOW)
         if refusal is None and not self._model_agrees():
             refusal = Refusal.SPOOF_MODEL
         if refusal is not None:

@@ -118,19 +118,31 @@ class PassiveThresholds:
     #: Where the edges of the frame change by no more grey levels from frame to frame, the camera
     #: stands still. Then this share of frames, beyond those that chance makes (living: at most two
     #: in a visit), may be as near to an old one as noise allows (so many times the nearest two of
-    #: the visit) and nearer than a share of the step from the last; this share may be nearer to the
-    #: last but one (living: 0.016); and a step may be so many times as large as both its neighbours
-    #: (living: 2.2).
+    #: the visit, which in a camera's noise differ by up to ``most_noise`` grey levels) and nearer
+    #: than a share of the step from the last; and a step may be so many times as large as both its
+    #: neighbours (living: 2.2).
     least_steps: int = 10
     still_edge_step: float = 1.3
     again_share: float = 0.6
     noise_factor: float = 2.0
+    most_noise: float = 0.4
     again_by_chance: int = 2
+    #: Only frames that come so soon after the last are compared: a calm person who is seen more
+    #: rarely sways back between two frames (2.8 a second: refused in 9 of 20 visits).
+    again_ms: float = 300.0
     max_again: float = 0.02
-    backwards_share: float = 0.8
-    max_backwards: float = 0.06
     max_splice: float = 2.4
     usual_frame_ms: float = 100.0
+    #: Then, too, of the frames that come within ``order_ms`` of each other this share may be nearer
+    #: to the last but one than to the last, beyond those in which a movement turns: living, at 2 to
+    #: 30 frames a second, at most two of a visit's; shuffled ones, five in nine.
+    order_ms: float = 400.0
+    backwards_share: float = 0.8
+    backwards_by_turning: int = 3
+    max_backwards: float = 0.06
+    #: Where fewer than ``least_steps`` did, at least this share of the time passed in such steps;
+    #: if not, more frames are waited for, see `DialoguePolicy.more_frames_ms`.
+    least_in_order: float = 0.5
     #: Frames before anything is said of a screen.
     screen_frames: int = 12
     #: See `spectrum.narrow_peak`, in nepers; median over the visit. Living: 0.78; single pictures
@@ -143,6 +155,10 @@ class PassiveThresholds:
     #: were made anew: 0.007 to 0.016. Lamps that flicker at a camera without a filter for the
     #: mains were not among the clips.
     max_flicker: float = 0.006
+    #: Three frames within so long are compared, and so many times at least: in a longer time
+    #: somebody moves by more than light flickers.
+    light_ms: float = 500.0
+    flicker_frames: int = 8
     #: A face is turned from this sine on, or from this foreshortening. It then shows depth, as a
     #: share of that of the usual head (living: 0.67; pairs of real pictures of one person, 16
     #: degrees apart and more: 99.5 % above 0.55; prints: 0.1, bent ones mostly below 0.25), and
@@ -194,6 +210,8 @@ class DialoguePolicy:
     frames_before: int = 2
     frames_after: int = 3
     match_ms: float = 3000.0
+    #: Where frames came too rarely to tell their order, the person is looked at for so long more.
+    more_frames_ms: float = 6000.0
     #: Any two frames of one check-in must be at least this similar: of faces that look into the
     #: camera, with eyes closed, and where a head or a mouth is moved. Frames of a person who looks
     #: into the camera reach 0.98, turned by 25 degrees 0.97, raised by 25 0.95. Of two people on

@@ -143,10 +143,12 @@ async def test_an_unsure_face_is_looked_at_once_more_and_then_decided(
 
 
 @pytest.mark.parametrize("refusal", Refusal)
-def test_only_who_could_not_do_it_is_no_concern(kiosk, math_session, refusal) -> None:
+def test_only_who_could_not_do_it_or_was_too_slow_is_no_concern(
+    kiosk, math_session, refusal
+) -> None:
     step = Step(Phase.CHALLENGE, Hint.WAIT, 0.5, refusal=refusal)
     verdict = verdict_on(kiosk, [math_session], step, timezone.now())
-    alarmed = refusal is not Refusal.NO_ACTION
+    alarmed = refusal not in (Refusal.NO_ACTION, Refusal.TOO_SLOW)
     assert (verdict.concern is not None) is alarmed
     assert outcome_of(refusal) is (Outcome.SPOOF if alarmed else Outcome.SECOND_FACTOR)
     assert CheckinAttempt.objects.get().reason == refusal

@@ -84,6 +84,20 @@ class Unsuspicious(PassiveWatch):
         return None
 
 
+class TooSlow(PassiveWatch):
+    """Frames come too rarely to tell their order, so many times that it is asked for."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._times = times
+
+    def finding(self, *, complete: bool) -> Finding | None:
+        if not complete or self._times == 0:
+            return None
+        self._times -= 1
+        return Finding(Refusal.TOO_SLOW, "in_order", 0.1, 0.5)
+
+
 def a_door(level: Level = Level.CHALLENGE, *, seed: int = 0, **options: Any) -> Door:
     draw = random.Random(seed).random
     options = {"new_watch": Unsuspicious, **options}
@@ -114,6 +128,25 @@ def test_who_does_as_asked_is_alive(level: Level, length: int, seed: int) -> Non
     assert (trace["level"], trace["tries"], len(trace["nonce"])) == (level, 1, 28)
     assert all(deed["reaction_ms"] >= POLICY.reaction_ms for deed in trace["actions"])
     assert step.probe.embedding @ an_embedding(ALICE) > 0.95
+
+
+def test_whose_frames_come_too_rarely_is_looked_at_for_longer() -> None:
+    door = a_door(new_watch=lambda: TooSlow(times=20))
+    step = door.serve(Door.does)
+    assert step.probe is not None
+    assert door.steps[-2].hint is Hint.SLOW
+    slow = [step for step in door.steps if step.hint is Hint.SLOW]
+    assert len(slow) == 20
+    assert {step.phase for step in slow} == {Phase.MATCHING}
+
+
+def test_whose_frames_never_come_often_enough_is_told_so() -> None:
+    door = a_door(new_watch=lambda: TooSlow(times=10_000))
+    step = door.serve(Door.does)
+    assert (step.probe, step.refusal) == (None, Refusal.TOO_SLOW)
+    first = next(n for n, step in enumerate(door.steps) if step.hint is Hint.SLOW)
+    waited_ms = (len(door.steps) - first) * FRAME_MS
+    assert waited_ms == pytest.approx(POLICY.more_frames_ms, abs=500)
 
 
 def test_the_screen_says_what_is_asked_and_how_far_it_is(door: Door) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -81,7 +81,11 @@ def wandering(at_ms: float) -> tuple[float, float, float]:
 
 
 def a_stream(
-    moment: Callable[[int, float], float], *, seconds: float = 5, fps: float = FPS
+    moment: Callable[[int, float], float],
+    *,
+    seconds: float = 5,
+    fps: float = FPS,
+    at: Sequence[float] | None = None,
 ) -> list[Moment]:
     """What was filmed at ``moment(number, time)``, each frame with fresh noise."""
     face = cues(seed=1).face
@@ -91,7 +95,7 @@ def a_stream(
             seen(HEAD, noise_px=0.5, seed=number),
             cues(thumbnail=thumbnail(moment(number, at_ms), noise_seed=number), face=face),
         )
-        for number, at_ms in enumerate(times(seconds, fps))
+        for number, at_ms in enumerate(at or times(seconds, fps))
     ]
 
 
@@ -284,6 +288,103 @@ def test_one_recording_cut_into_another_leaves_two_seams() -> None:
 
     assert found is not None
     assert (found.reason, found.check) == (Refusal.JUMP, "splice")
+
+
+# Frames that come rarely, or unevenly
+
+
+def beside_now_and_then(number: int, at_ms: float) -> float:
+    """Somebody who has moved aside, and come back, between two frames: three times in a visit."""
+    return at_ms + (20_000 if number in (7, 12, 17) else 0)
+
+
+@pytest.mark.parametrize("fps", [2, 2.8, 4, 6])
+def test_who_moves_out_and_back_between_two_frames_is_not_out_of_order(fps: float) -> None:
+    watch = watched(a_stream(beside_now_and_then, seconds=25 / fps, fps=fps))
+
+    assert watch.finding(complete=False) is None
+    assert watch.trace().get("backwards", 0.0) == 0.0
+
+
+def test_the_first_movement_of_a_visit_that_has_just_begun_is_none_either() -> None:
+    """One frame of ten that goes back on the last is more than a share that is counted later."""
+    moments = a_stream(lambda number, at_ms: at_ms + (20_000 if number == 10 else 0), seconds=1.1)
+
+    assert finding_of(moments) is None
+
+
+def test_frames_that_come_unevenly_are_judged_by_those_that_come_soon() -> None:
+    rng = np.random.default_rng(2)
+    at = np.cumsum(80 + np.minimum(rng.exponential(170, 60), 800)).tolist()
+
+    assert finding_of(a_stream(lambda _, at_ms: at_ms, at=at)) is None
+
+
+@pytest.mark.parametrize("fps", [3, 5, 8, 12])
+def test_shuffled_frames_are_found_at_each_rate_at_which_order_is_judged(fps: float) -> None:
+    shuffled = np.random.default_rng(3).permutation(60)
+
+    found = finding_of(
+        a_stream(lambda number, _: float(shuffled[number]) * 1000 / fps, seconds=60 / fps, fps=fps)
+    )
+
+    assert found is not None
+    assert found.reason in (Refusal.OUT_OF_ORDER, Refusal.REPEATED_FRAMES, Refusal.JUMP)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_stream_too_slow_for_its_order_is_no_proof_in_the_end(shuffled: bool) -> None:
+    order = np.random.default_rng(3).permutation(40) if shuffled else np.arange(40)
+    watch = watched(
+        a_stream(lambda number, _: float(order[number]) * 500, seconds=12, fps=2), closed_ms=(0, 0)
+    )
+
+    assert watch.finding(complete=False) is None
+    found = watch.finding(complete=True)
+    assert found is not None
+    assert (found.reason, found.check) == (Refusal.TOO_SLOW, "in_order")
+
+
+def test_a_slow_stream_that_becomes_quick_enough_is_judged_after_all() -> None:
+    slow = [500.0 * number for number in range(12)]
+    quick = [slow[-1] + 100.0 * number for number in range(1, 14)]
+
+    assert finding_of(a_stream(lambda _, at_ms: at_ms, at=slow)) is not None
+    assert finding_of(a_stream(lambda _, at_ms: at_ms, at=[*slow, *quick])) is None
+
+
+def test_a_loop_is_found_however_rarely_its_frames_come() -> None:
+    moments = a_stream(lambda _, at_ms: at_ms, seconds=8, fps=2)
+    again = [(at_ms + 8000, landmarks, given) for at_ms, landmarks, given in moments]
+
+    found = finding_of([*moments, *again])
+
+    assert found is not None
+    assert (found.reason, found.check) == (Refusal.REPEATED_FRAMES, "repeats")
+
+
+def test_one_frame_shown_once_more_is_no_stopped_stream_however_rarely_frames_come() -> None:
+    moments = a_stream(lambda _, at_ms: at_ms, seconds=8, fps=2.8)
+    moments[9] = (moments[9][0], moments[9][1], moments[8][2])
+
+    assert watched(moments).trace()["stopped_ms"] == 0
+    moments[10] = (moments[10][0], moments[10][1], moments[8][2])
+    assert watched(moments).trace()["stopped_ms"] == pytest.approx(2 * 1000 / 2.8)
+
+
+def test_a_large_step_that_took_long_is_no_seam() -> None:
+    """Twice a second passes between two frames: the person has moved on as far as people do."""
+    at = [at_ms for at_ms in times(6) if not 2000 < at_ms < 2900 and not 4000 < at_ms < 4900]
+
+    watch = watched(a_stream(lambda _, at_ms: at_ms, at=at))
+
+    assert watch.trace()["splice"] < 1.5
+    assert watch.finding(complete=True) is None
+
+
+def test_light_is_not_compared_over_so_long_that_somebody_moves_on() -> None:
+    assert "flicker" not in watched(a_stream(lambda _, at_ms: at_ms, seconds=9, fps=3)).trace()
+    assert "flicker" in watched(a_stream(lambda _, at_ms: at_ms, seconds=5, fps=5)).trace()
 
 
 # Flatness

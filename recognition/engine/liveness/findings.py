@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     JUMP = "jump"
     REPEATED_FRAMES = "repeated_frames"
     OUT_OF_ORDER = "out_of_order"
+    TOO_SLOW = "too_slow"
     FLAT = "flat"
     IMPLAUSIBLE_BLINK = "implausible_blink"
     SCREEN = "screen"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.engine.liveness.findings import Refusal
-from recognition.engine.liveness.observation import Measure, Observation, at_most
+from recognition.engine.liveness.observation import (
+    Measure,
+    Observation,
+    at_least,
+    at_most,
+)
 from recognition.engine.thresholds import PassiveThresholds
 from recognition.engine.types import Image
 
@@ -19,6 +24,9 @@ Floats = npt.NDArray[np.float32]
 _MEAN_LIGHT = 128.0
 #: Columns of a thumbnail at either edge: what is there is behind the person.
 _EDGE_COLUMNS = 4
+_FEW_FRAMES = 3
+#: A stopped stream shows its last frame at least so often again.
+_LEAST_REPEATED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,14 @@ class _Shown:
     at_ms: float
     digest: int
     thumbnail: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one frame to the next: by how many grey levels it changed, and how long it took."""
+
+    size: float
+    took_ms: float
 
 
 class Repetition:
@@ -39,6 +55,11 @@ class Repetition:
     What frames that come again cost is measured against steps, so it needs a camera that stands
     still: in a hand that trembles every frame is near some earlier one. There only exact
     repetition and whole movements that come again count.
+
+    Order is judged where frames come close to each other. Whoever turns the head and comes back
+    between two frames is nearer to where they began than to where they went, as shuffled frames
+    are. A visit in which most of the time passed in larger steps is told by ``in_order``: it was
+    not seen to be in order, and more has to be shown.
     """
 
     def __init__(self, limits: PassiveThresholds) -> None:
@@ -48,7 +69,7 @@ class Repetition:
         self._pace = _Pace(limits.pace_frames)
         self._retracing = _Retracing()
         self._repeats = 0
-        self._steps: list[float] = []
+        self._steps: list[_Step] = []
         self._edge_steps: list[float] = []
         self._nearest: list[tuple[float, float]] = []
         self._backwards: list[bool] = []
@@ -74,47 +95,64 @@ class Repetition:
         yield at_most(limits.max_uneven, repeated, "uneven", self._pace.uneven)
         yield at_most(limits.max_repeats, repeated, "repeats", self._repeats)
         yield at_most(limits.max_retraced_ms, repeated, "retraced_ms", self._retracing.longest_ms)
-        if len(self._steps) < limits.least_steps or not self._stands_still():
-            return
-        backwards = float(np.mean(self._backwards))
-        yield at_most(limits.max_again, repeated, "again", self._again())
-        yield at_most(limits.max_backwards, Refusal.OUT_OF_ORDER, "backwards", backwards)
-        # The fewer frames a second, the more of a movement lies in a single step.
-        slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
-        yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
+        if len(self._steps) >= limits.least_steps and self._stands_still():
+            # The fewer frames a second, the more of a movement lies in a single step.
+            slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
+            yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
+            if len(self._nearest) >= limits.least_steps:
+                yield at_most(limits.max_again, repeated, "again", self._again())
+            if len(self._backwards) >= limits.least_steps:
+                reason = Refusal.OUT_OF_ORDER
+                yield at_most(limits.max_backwards, reason, "backwards", self._out_of_order())
+        if self._steps and len(self._backwards) < limits.least_steps:
+            yield at_least(limits.least_in_order, Refusal.TOO_SLOW, "in_order", self._in_order())
 
     def _compare(self, shown: _Shown) -> None:
         limits = self._limits
         earlier = np.stack([one.thumbnail for one in self._seen])
         away = np.mean(np.abs(earlier - shown.thumbnail), axis=(1, 2))
         step = float(away[-1])
-        self._steps.append(step)
+        self._steps.append(_Step(step, shown.at_ms - self._seen[-1].at_ms))
         change = np.abs(earlier[-1] - shown.thumbnail)
         edges = change[:, [*range(_EDGE_COLUMNS), *range(-_EDGE_COLUMNS, 0)]]
         self._edge_steps.append(float(edges.mean()))
-        if len(away) >= 2:
+        if all(one.took_ms <= limits.order_ms for one in self._steps[-2:]) and len(away) >= 2:
             self._backwards.append(bool(away[-2] < limits.backwards_share * step))
-        old = [i for i, one in enumerate(self._seen) if shown.at_ms - one.at_ms >= limits.loop_ms]
+        # What is only a few frames ago is no old movement, however rarely frames come.
+        long_ago = list(self._seen)[:-_FEW_FRAMES]
+        old = [i for i, one in enumerate(long_ago) if shown.at_ms - one.at_ms >= limits.loop_ms]
         if not old:
             return
         nearest = int(np.argmin(away[: len(old)]))
-        self._nearest.append((float(away[nearest]), step))
-        match = self._seen[nearest].at_ms if away[nearest] < step else None
+        if self._steps[-1].took_ms <= limits.again_ms:
+            self._nearest.append((float(away[nearest]), step))
+        near = away[nearest] < step and self._steps[-1].took_ms <= limits.order_ms
+        match = self._seen[nearest].at_ms if near else None
         self._retracing.add(shown.at_ms, match, tolerance_ms=1.3 * self._frame_ms(shown.at_ms))
 
     def _again(self) -> float:
         """The share of frames that are an old one but for the noise, less what chance makes.
 
-        The two frames of a visit that are most alike differ by what the noise makes.
+        The two frames of a visit that are most alike differ by what the noise makes, or by more
+        where so few came that somebody has moved in each of them.
         """
-        if not self._nearest:
-            return 0.0
         away, step = np.array(self._nearest).T
-        noise = min(float(away.min()), min(self._steps))
+        smallest = min(one.size for one in self._steps)
+        noise = min(float(away.min()), smallest, self._limits.most_noise)
         alike = (away < self._limits.noise_factor * noise) & (
             away < self._limits.again_share * step
         )
         return max(0, int(alike.sum()) - self._limits.again_by_chance) / len(alike)
+
+    def _out_of_order(self) -> float:
+        """The share of frames that go back on the last, less those in which a movement turns."""
+        turns = self._limits.backwards_by_turning
+        return max(0, sum(self._backwards) - turns) / len(self._backwards)
+
+    def _in_order(self) -> float:
+        """The share of the time that passed in steps small enough to tell the order."""
+        took_ms = [one.took_ms for one in self._steps]
+        return sum(one for one in took_ms if one <= self._limits.order_ms) / sum(took_ms)
 
     def _frame_ms(self, at_ms: float) -> float:
         """How far apart the frames are that were compared, in the mean."""
@@ -130,6 +168,7 @@ class _Pace:
     def __init__(self, frames: int) -> None:
         self._last: deque[bool] = deque(maxlen=frames)
         self._same_since_ms: float | None = None
+        self._same_in_a_row = 0
         self._new_in_a_row = 0
         self._most_new_in_a_row = 0
         self._most_repeated = 0.0
@@ -140,10 +179,14 @@ class _Pace:
         if len(self._last) == self._last.maxlen:
             self._most_repeated = max(self._most_repeated, sum(self._last) / len(self._last))
         if repeated and self._same_since_ms is not None:
-            self.stopped_ms = max(self.stopped_ms, at_ms - self._same_since_ms)
+            self._same_in_a_row += 1
+            # Where frames come rarely, one that is shown once more says nothing of how long.
+            if self._same_in_a_row >= _LEAST_REPEATED:
+                self.stopped_ms = max(self.stopped_ms, at_ms - self._same_since_ms)
             self._new_in_a_row = 0
             return
         self._same_since_ms = at_ms
+        self._same_in_a_row = 0
         self._new_in_a_row += 1
         self._most_new_in_a_row = max(self._most_new_in_a_row, self._new_in_a_row)
 
@@ -160,7 +203,7 @@ class _Retracing:
     Fewer than ``_LEAST_RUN`` frames in a row do so by chance.
     """
 
-    _LEAST_RUN = 4
+    _LEAST_RUN = 5
 
     def __init__(self) -> None:
         self._last: tuple[float, float] | None = None
@@ -183,17 +226,18 @@ class _Retracing:
                 self.longest_ms = max(self.longest_ms, sum(run_ms))
 
 
-def splice(steps: list[float]) -> float:
+def splice(steps: Sequence[_Step]) -> float:
     """How many times as large as both its neighbours a step is, the second largest of a visit.
 
     A movement begins and ends; where one recording was cut into another, a single step is large,
-    once in and once out.
+    once in and once out. A step that took longer may be larger by as much.
     """
     if len(steps) < 4:
         return 0.0
-    middle = np.array(steps[1:-1])
-    neighbours = np.maximum(steps[:-2], steps[2:])
-    return float(np.sort(middle / np.maximum(neighbours, 1e-3))[-2])
+    size, took_ms = np.array([(one.size, one.took_ms) for one in steps]).T
+    longer = np.maximum(1.0, took_ms[1:-1] / np.stack([took_ms[:-2], took_ms[2:]]))
+    neighbours = (longer * np.stack([size[:-2], size[2:]])).max(axis=0)
+    return float(np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-2])
 
 
 def evenly_lit(thumbnail: Image) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,7 @@ class Screen:
         self._limits = limits
         self._moire: list[float] = []
         self._borders: list[float] = []
-        self._light: list[Floats] = []
+        self._light: deque[tuple[float, Floats]] = deque(maxlen=3)
         self._flicker: list[float] = []
 
     def add(self, seen: Observation) -> None:
@@ -30,9 +31,9 @@ class Screen:
             return
         self._moire.append(seen.cues.moire)
         self._borders.append(seen.cues.border_cover)
-        self._light = [*self._light[-2:], row_light(seen.cues)]
-        if len(self._light) == 3:
-            self._flicker.append(flicker(*self._light))
+        self._light.append((seen.at_ms, row_light(seen.cues)))
+        if len(self._light) == 3 and self._light[2][0] - self._light[0][0] <= self._limits.light_ms:
+            self._flicker.append(flicker(*(light for _, light in self._light)))
 
     def measures(self) -> Iterator[Measure]:
         limits, reason = self._limits, Refusal.SCREEN
@@ -40,7 +41,8 @@ class Screen:
             return
         yield at_most(limits.max_moire, reason, "moire", float(np.median(self._moire)))
         yield at_most(limits.max_border, reason, "border", float(np.median(self._borders)))
-        yield at_most(limits.max_flicker, reason, "flicker", float(np.median(self._flicker)))
+        if len(self._flicker) >= limits.flicker_frames:
+            yield at_most(limits.max_flicker, reason, "flicker", float(np.median(self._flicker)))
 
 
 def row_light(cues: FrameCues) -> Floats:

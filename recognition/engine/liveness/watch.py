@@ -8,7 +8,7 @@ from recognition.engine.liveness.actions import Action
 from recognition.engine.liveness.alignment import placement
 from recognition.engine.liveness.continuity import Continuity
 from recognition.engine.liveness.depth import Depth
-from recognition.engine.liveness.findings import Finding
+from recognition.engine.liveness.findings import Finding, Refusal
 from recognition.engine.liveness.lids import Lids
 from recognition.engine.liveness.observation import Check, Measure, Observation
 from recognition.engine.liveness.repetition import Repetition
@@ -55,8 +55,10 @@ class PassiveWatch:
 
         ``complete``: nothing more will come, so that what has not been shown counts as missing.
         """
-        refused = (m for m in self._measures() if m.refused and (complete or m.final))
-        return next((measure.finding() for measure in refused), None)
+        refused = [m for m in self._measures() if m.refused and (complete or m.final)]
+        # Who is found out otherwise is not told that frames came too rarely.
+        refused.sort(key=lambda measure: measure.reason is Refusal.TOO_SLOW)
+        return refused[0].finding() if refused else None
 
     def trace(self) -> dict[str, float]:
         """Each check's figure, for the attempt, but for those that have seen too little."""

@@ -11,6 +11,7 @@ const ICON_OF_HINT = {
   open_wider: "hint-open_mouth",
   other_action: "hint-still",
   something_else: "hint-next",
+  slow: "hint-wait",
   show_pass: "second_factor",
   wrong_pass: "bad",
   offline: "offline",
