@@ -46,9 +46,9 @@ def device_in(message: object) -> Device | None:
     if not isinstance(message, dict) or set(message) != {"type", "camera", "version"}:
         return None
     camera, version = message["camera"], message["version"]
-    if message["type"] != "device" or camera not in CAMERA_STATES:
+    if message["type"] != "device" or not isinstance(camera, str) or not isinstance(version, str):
         return None
-    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+    if camera not in CAMERA_STATES or not _VERSION.fullmatch(version):
         return None
     return Device(camera=camera, version=version)
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ def test_a_wrong_setting_is_told_in_one_sentence() -> None:
 
 
 @pytest.fixture
-def a_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def a_worker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Loading models is slow; the test of the whole command does it."""
     answers: dict[str, Any] = {"ends_with": None}
 
@@ -147,7 +146,7 @@ def a_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         def close(self) -> None: ...
 
     monkeypatch.setattr(doctor, "WorkerPool", Pool)
-    yield answers
+    return answers
 
 
 def examined() -> dict[str, Finding]:
