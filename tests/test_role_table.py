@@ -27,10 +27,17 @@ from accounts.roles import ADMINISTRATOR, LECTURER, REGISTRAR
 from checkin.alerts.models import Alert
 from checkin.appeals.models import Appeal
 from checkin.marking import key_of, state_of
-from checkin.models import AttendanceChange, AttendanceWarning, Kiosk, ReportExport
+from checkin.models import (
+    AttendanceChange,
+    AttendanceWarning,
+    Kiosk,
+    PairingCode,
+    ReportExport,
+)
 from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
 from checkin.services import issue_kiosk_token
+from integrations.operations.readiness import readiness
 from recognition.cohort.models import PhotoImport
 from recognition.models import (
     FaceRegistration,
@@ -130,6 +137,8 @@ class Half:
         )
         self.kiosk = Kiosk.objects.create(name=f"Kiosk {code}", room=self.room)
         self.spare_kiosk = Kiosk.objects.create(name=f"Spare kiosk {code}", room=self.room)
+        self.used_kiosk = Kiosk.objects.create(name=f"Used kiosk {code}", room=self.room)
+        issue_kiosk_token(self.used_kiosk)
         self.attendance = an_attendance(self.session, self.student, kiosk=self.kiosk)
         self.marked = an_attendance(self.session, self.newcomer, method="manual")
         self.attendance_change = AttendanceChange.objects.create(
@@ -917,6 +926,12 @@ def see_own_check_in(visit: Visit) -> Answers:
     return {"its page": shows(answer, visit.half.course.title)}
 
 
+def see_health_in_detail(visit: Visit) -> Answers:
+    readiness.forget()
+    answer = visit.client.get("/readyz", REMOTE_ADDR="203.0.113.9")
+    return {"/readyz": "parts" in answer.json()}
+
+
 def see_public_pages(visit: Visit) -> Answers:
     pages = ("/", "/kiosk/", "/offline/", "/accounts/password/reset/")
     return {page: visit.client.get(page).status_code == 200 for page in pages}
@@ -1041,6 +1056,14 @@ TRIED = {
     ),
     "Kiosks": Tried(
         kiosks.verbs(
+            pair=kiosks.action(
+                "make_pairing_code",
+                lambda visit: visit.half.spare_kiosk,
+                lambda row: PairingCode.objects.filter(kiosk=row).exists(),
+            ),
+            roll_token=kiosks.action(
+                "roll_token", lambda visit: visit.half.used_kiosk, lambda row: row.old_token_hash
+            ),
             renew_token=kiosks.action(
                 "renew_token", lambda visit: visit.half.spare_kiosk, lambda row: row.token_hash
             ),
@@ -1081,6 +1104,7 @@ TRIED = {
     "Look-up of the own record at a kiosk": Tried(
         {"see": page("/kiosk/look-up/", lambda visit: "Your student number")}, scoped=False
     ),
+    "Health of the site, in detail": Tried({"see": see_health_in_detail}, scoped=False),
     "Public pages": Tried({"see": see_public_pages}, scoped=False),
 }
 SOCKET = "Socket of a kiosk"

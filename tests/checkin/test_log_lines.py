@@ -45,7 +45,9 @@ class Written:
         return [json.loads(line) for line in self.text.splitlines()]
 
     def with_message(self, part: str) -> dict[str, Any]:
-        return next(line for line in self.lines if part in line["message"])
+        found = [line for line in self.lines if part in line["message"]]
+        assert found, self.text
+        return found[0]
 
 
 @pytest.fixture
