@@ -1,11 +1,13 @@
-"""How often each connection may send a frame, so that frames seldom wait for a worker.
+"""When each connection may send its next frame, so that frames seldom wait for a worker.
 
-A frame that waits grows old; one that is not taken yet does not. So under load every connection is
-told to send less often, all of them alike: the rate falls and the age does not grow.
+A frame that waits grows old; one that is not taken yet does not. So every connection is given a
+moment of its own for the next frame, as far from those of the others as the workers need for one:
+under load the rate falls, alike for all, and the age does not grow.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -13,10 +15,10 @@ from django.conf import settings
 
 #: Of the workers' time that frames may take. At 1 every frame would wait for those before it.
 UTILISATION = 0.8
-#: Who has sent no frame for so long, sends none.
-ACTIVE_S = 2.0
 #: The weight of the newest frame in the means.
 NEWEST_SHARE = 0.05
+#: No connection gets more than this many frames a second of the workers' time.
+MAX_FRAMES_PER_S = 20
 #: A longer interval is no use: whoever is missing for a second is somebody else.
 LONGEST_S = 0.8
 
@@ -28,31 +30,46 @@ class Pace:
     workers: int
     _service_s: float = 0.0
     _wait_s: float = 0.0
-    _sent_at_s: dict[int, float] = field(default_factory=dict)
+    _due_s: dict[int, float] = field(default_factory=dict)
 
-    def served(self, connection: int, *, service_s: float, wait_s: float, now_s: float) -> None:
+    def served(self, *, service_s: float, wait_s: float) -> None:
         """Note a frame: how long a worker took for it, and how long it had waited for one."""
-        self._sent_at_s[connection] = now_s
         self._service_s += NEWEST_SHARE * (service_s - self._service_s)
         self._wait_s += NEWEST_SHARE * (max(wait_s, 0.0) - self._wait_s)
 
-    def left(self, connection: int) -> None:
-        self._sent_at_s.pop(connection, None)
-
-    def interval_s(self, now_s: float) -> float:
-        """From one frame of a connection to the next, at least.
+    def next_after(self, arrived_s: float, *, connection: int) -> float:
+        """When the frame after the one that arrived then is due; that moment is taken.
 
         >>> pace = Pace(workers=2)
-        >>> for connection in range(20):
-        ...     pace.served(connection, service_s=0.014, wait_s=0.0, now_s=1.0)
-        >>> 0.0 < pace.interval_s(1.0) < 0.2, pace.interval_s(4.0)
-        (True, 0.0)
+        >>> for _frame in range(200):
+        ...     pace.served(service_s=0.016, wait_s=0.0)
+        >>> [round(pace.next_after(1.0, connection=one), 3) for one in range(3)]
+        [1.05, 1.06, 1.07]
         """
-        active = sum(now_s - sent_s < ACTIVE_S for sent_s in self._sent_at_s.values())
+        self._due_s.pop(connection, None)
+        due_s = self._first_free(arrived_s + 1 / MAX_FRAMES_PER_S)
+        self._due_s[connection] = min(due_s, arrived_s + LONGEST_S)
+        return self._due_s[connection]
+
+    def left(self, connection: int) -> None:
+        self._due_s.pop(connection, None)
+
+    def _first_free(self, from_s: float) -> float:
+        apart_s = self._apart_s()
+        taken: list[float] = []
+        for due_s in self._due_s.values():
+            if due_s > from_s - apart_s:
+                insort(taken, due_s)
+        for due_s in taken:
+            if due_s - from_s >= apart_s:
+                break
+            from_s = due_s + apart_s
+        return from_s
+
+    def _apart_s(self) -> float:
         # On the way to a worker a frame always spends a little; a queue is what is more than that.
         queue_s = max(0.0, self._wait_s - self._service_s)
-        cost_s = self._service_s + queue_s
-        return min(active * cost_s / (self.workers * UTILISATION), LONGEST_S)
+        return (self._service_s + queue_s) / (self.workers * UTILISATION)
 
 
 @cache

@@ -36,9 +36,6 @@ SEQUENCE_NUMBERS = 2**32
 MAX_MESSAGES_PER_S = 120
 PATIENCE_S = 3
 
-#: No connection gets more than this many frames a second of the workers' time.
-MAX_FRAMES_PER_S = 20
-
 CLOSE_UNKNOWN = 4401
 CLOSE_FORBIDDEN = 4403
 CLOSE_TOO_FAST = 4408
@@ -123,6 +120,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self._skipped = 0
         self.meter = HealthMeter()
         self._counted = False
+        self._due_s = 0.0
 
     async def answer(self, frame: Frame) -> None:
         """Send exactly one answer to the frame. What it raises is answered with an error."""
@@ -132,9 +130,9 @@ class FrameConsumer(AsyncWebsocketConsumer):
         """What a worker finds in the frame. Raises `EngineError` or `WorkerLostError`."""
         asked_s = time.monotonic()
         analysis = await asyncio.wrap_future(worker_pool().analyse_frame(frame.jpeg, request))
-        now_s, service_s = time.monotonic(), analysis.elapsed_ms / 1000
-        wait_s = now_s - asked_s - service_s
-        pace().served(id(self), service_s=service_s, wait_s=wait_s, now_s=now_s)
+        service_s = analysis.elapsed_ms / 1000
+        wait_s = time.monotonic() - asked_s - service_s
+        pace().served(service_s=service_s, wait_s=wait_s)
         WORKER_WAIT_S.observe(max(wait_s, 0.0))
         WORKER_SERVICE_S.observe(service_s)
         if analysis.main_face is not None:
@@ -224,7 +222,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             frame, self._waiting = self._waiting, None
             if frame is None:
                 continue
-            taken_s = time.monotonic()
+            self._due_s = pace().next_after(frame.arrived_s, connection=id(self))
             try:
                 await self.answer(frame)
                 self._note_answered(frame)
@@ -237,7 +235,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
                 logger.exception("%s: a frame could not be answered", self.whose)
                 await self.tell_error(frame, "error", _("Something went wrong. Please try again."))
             # Who sends sooner than asked finds that only the newest frame is taken.
-            await asyncio.sleep(taken_s + self._interval_s() - time.monotonic())
+            await asyncio.sleep(self._due_s - time.monotonic())
 
     def _note_answered(self, frame: Frame) -> None:
         now_s = time.monotonic()
@@ -245,9 +243,6 @@ class FrameConsumer(AsyncWebsocketConsumer):
         FRAMES.labels("answered").inc()
         FRAME_AGE_S.observe(age_s)
         self.meter.answered(age_s=age_s, now_s=now_s)
-
-    def _interval_s(self) -> float:
-        return max(pace().interval_s(time.monotonic()), 1 / MAX_FRAMES_PER_S)
 
     # Sending
 
@@ -265,7 +260,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             **{"progress": 0.0, "asked": None, "face": None} | state,
             skipped=skipped,
             age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
-            interval_ms=round(self._interval_s() * 1000),
+            interval_ms=round((self._due_s - frame.arrived_s) * 1000),
         )
 
     async def tell_error(self, frame: Frame, code: str, message: str) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from checkin import consumers
 from checkin.alerts.models import Alert
-from checkin.frames import MAX_FRAMES_PER_S
+from checkin.admission import MAX_FRAMES_PER_S
 from checkin.models import Attendance, CheckinAttempt
 from checkin.passes.models import PassUse
 from checkin.passes.services import rotating_payload
