@@ -182,6 +182,8 @@ DATABASES: dict[str, Any] = {
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Opening the file costs more than what kiosks ask of it every two seconds.
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE takes the write lock at BEGIN, where the busy timeout still helps; a lock
         # that is upgraded in the middle of a transaction fails at once.

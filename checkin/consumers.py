@@ -36,11 +36,10 @@ from checkin.kiosk import (
     RefusedCodes,
     Verdict,
     WrongCode,
-    current_sessions,
     give_claim_up,
+    looked_after,
     not_me,
     raise_concern,
-    seen,
     takes_passes,
     verdict_on,
     verdict_on_claim,
@@ -371,12 +370,12 @@ class KioskConsumer(FrameConsumer):
                 logger.exception("kiosk %s: the sessions could not be read", self.kiosk.pk)
 
     async def _recheck(self) -> None:
-        now = timezone.now()
-        if not await in_database(seen)(self.kiosk.pk, self._token_hash, now):
+        served = await in_database(looked_after)(self.kiosk, self._token_hash, timezone.now())
+        if served is None:
             await self._close_revoked()
             return
         await self._note_health()
-        self._sessions, shown = await in_database(current_sessions)(self.kiosk, now)
+        self._sessions, shown = served
         self._dialogue.takes_passes = takes_passes(self._sessions)
         self._dialogue.liveness = level_for(self._sessions)
         if shown != self._sessions_shown:

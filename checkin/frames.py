@@ -155,6 +155,14 @@ class FrameConsumer(AsyncWebsocketConsumer):
         for task in self.tasks:
             task.cancel()
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Before each message Channels has another thread look at the database connections. What
+        # comes by the socket needs none, and `in_database` looks at its own.
+        if message["type"] == "websocket.receive":
+            await self.websocket_receive(message)
+        else:
+            await super().dispatch(message)
+
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         now_s = time.monotonic()
         if self.closed:

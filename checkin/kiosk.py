@@ -389,8 +389,14 @@ def not_me(attempt: CheckinAttempt, at: datetime) -> None:
 # The kiosk and its sessions
 
 
-def seen(kiosk_pk: int, token_hash: str, at: datetime) -> bool:
-    """Whether the kiosk is still there and this token still opens it."""
+def looked_after(
+    kiosk: Kiosk, token_hash: str, at: datetime
+) -> tuple[list[ClassSession], list[dict[str, Any]]] | None:
+    """What the kiosk serves, or None if it is not there any longer or this token opens it not."""
+    return current_sessions(kiosk, at) if _seen(kiosk.pk, token_hash, at) else None
+
+
+def _seen(kiosk_pk: int, token_hash: str, at: datetime) -> bool:
     return Kiosk.objects.filter(opened_by(token_hash, at), pk=kiosk_pk, revoked_at=None).exists()
 
 

@@ -27,13 +27,10 @@ def opened_by(token_hash: str, at: datetime) -> Q:
 
 def open_sessions_for(kiosk: Kiosk, at: datetime) -> list[ClassSession]:
     """The sessions that take attendance now in the kiosk's room or for its courses."""
-    course_ids = set(kiosk.courses.values_list("pk", flat=True))
-    return [
-        session
-        for session in open_sessions(at)
-        if (kiosk.room_id is not None and session.room_id == kiosk.room_id)
-        or session.course_id in course_ids
-    ]
+    here = Q(course__in=kiosk.courses.values("pk"))
+    if kiosk.room_id is not None:
+        here |= Q(room=kiosk.room_id)
+    return open_sessions(at, among=ClassSession.objects.filter(here))
 
 
 def arrivals_in(sessions: Sequence[ClassSession]) -> dict[int, int]:

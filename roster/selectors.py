@@ -33,10 +33,13 @@ def address_of(student: Student) -> str:
     return (student.user.email if student.user else "") or student.email
 
 
-def open_sessions(at: datetime) -> list[ClassSession]:
-    """Sessions that take attendance at this moment, the earliest start first."""
+def open_sessions(
+    at: datetime, *, among: QuerySet[ClassSession] | None = None
+) -> list[ClassSession]:
+    """Sessions that take attendance at this moment, the earliest start first; of all by default."""
     candidates = (
-        ClassSession.objects.filter(
+        (ClassSession.objects.all() if among is None else among)
+        .filter(
             Q(ends_at__gt=at) | Q(reopened_until__gt=at),
             closed_at__isnull=True,
             starts_at__lte=at + timedelta(minutes=MAX_OPENS_EARLY_MIN),

@@ -33,6 +33,9 @@ from recognition.engine.types import (
     Problem,
 )
 
+#: A face of the whole frame that covers so much of the last one's place needs no search there.
+SAME_PLACE = 0.5
+
 
 class Analyser:
     """One per worker process; no method changes it."""
@@ -61,7 +64,11 @@ class Analyser:
         if faces and (request.embed or faces[0].ear < request.embed_if_ear_below):
             faces[0] = self.with_embedding(frame, faces[0])
         code = read_code(frame) if request.read_code else None
-        cues = measure_cues(frame, faces[0]) if request.cues and faces else None
+        cues = (
+            measure_cues(frame, faces[0], screen=request.screen_cues)
+            if request.cues and faces
+            else None
+        )
         confidence = (
             self.models.anti_spoofing.live_confidence(frame, faces[0].box)
             if request.spoof_model and faces and self.models.anti_spoofing
@@ -95,16 +102,20 @@ class Analyser:
 
     def search_frame(self, frame: Image, request: FrameRequest) -> list[Box]:
         """Boxes of the faces: around the last one first, wider only where needed or asked for."""
-        followed = self._follow(frame, request.near) if request.near else []
-        if followed and not request.count_faces and not request.fine:
-            return _boxes(followed)
-        scale = min(1.0, self._detection.reduced_side_px / min(frame.shape[:2]))
-        found = followed + (
-            self._find(frame, scale) if request.fine else self._find_main(frame, scale)
-        )
-        if request.fine and scale < 1.0:
-            found += self._find(frame, 1.0)
+        near, scale = request.near, self._reduced_scale(frame)
+        if near is not None and not request.count_faces and not request.fine:
+            followed = self._follow(frame, near)
+            return _boxes(followed or self._distinct(self._find_main(frame, scale)))
+        if request.fine:
+            found = self._find(frame, scale) + (self._find(frame, 1.0) if scale < 1.0 else [])
+        else:
+            found = self._find_main(frame, scale)
+        if near is not None and not any(near.iou(one.box) >= SAME_PLACE for one in found):
+            found += self._follow(frame, near)
         return _boxes(self._distinct(found))
+
+    def _reduced_scale(self, frame: Image) -> float:
+        return min(1.0, self._detection.reduced_side_px / min(frame.shape[:2]))
 
     def search_photo(self, image: Image) -> list[Box]:
         """Boxes of the faces of a photo, from a portrait to one person in a wide view."""

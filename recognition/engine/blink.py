@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -136,15 +137,22 @@ class BlinkTracker:
         return None
 
     def _learn(self) -> _OpenEyes:
-        ears = np.array([(s.ear_left, s.ear_right, s.ear) for s in self._samples])
-        left, right, mean = np.percentile(ears, self._thresholds.baseline_percentile, axis=0)
-        spread = np.median(np.abs(ears[:, 2] - np.median(ears[:, 2])))
+        ears = [sample.ear for sample in self._samples]
+        middle = median(ears)
         return _OpenEyes(
-            left=max(float(left), 1e-6),
-            right=max(float(right), 1e-6),
-            mean=float(mean),
-            deviation=float(spread) * MAD_TO_DEVIATION,
+            left=max(self._usual([sample.ear_left for sample in self._samples]), 1e-6),
+            right=max(self._usual([sample.ear_right for sample in self._samples]), 1e-6),
+            mean=self._usual(ears),
+            deviation=median([abs(ear - middle) for ear in ears]) * MAD_TO_DEVIATION,
         )
+
+    def _usual(self, ears: list[float]) -> float:
+        """The baseline's percentile, linear between two values: NumPy's takes ten times as long."""
+        ears = sorted(ears)
+        place = self._thresholds.baseline_percentile / 100 * (len(ears) - 1)
+        below = int(place)
+        above = min(below + 1, len(ears) - 1)
+        return ears[below] + (place - below) * (ears[above] - ears[below])
 
     def _close(self, sample: _Sample) -> None:
         if self._last_open is None:

@@ -61,6 +61,8 @@ from recognition.engine.types import (
 #: A whole frame is searched at full resolution, or for bystanders, every so many frames.
 FINE_SEARCH_EVERY = 5
 COUNT_FACES_EVERY = 3
+#: A screen's grid and border are looked for in so many: 1 ms each, and half of a visit says enough.
+SCREEN_CUES_EVERY = 2
 #: Codes are looked for in so many frames, while they are taken beside faces: 4 ms each.
 READ_CODE_EVERY = 3
 #: While a pass is awaited, the face is compared in so many frames.
@@ -395,14 +397,12 @@ class CheckInDialogue:
             )
         return FrameRequest(
             near=self._visit.face.box,
-            count_faces=self._phase in (Phase.GUIDING, Phase.MATCHING)
-            or self._frames % COUNT_FACES_EVERY == 0,
+            count_faces=self._phase is Phase.GUIDING or self._frames % COUNT_FACES_EVERY == 0,
             embed=self._wants_embedding(),
-            embed_if_ear_below=self._visit.tracker.closed_below
-            if self._asked_action() in BLINKS
-            else 0.0,
+            embed_if_ear_below=self._embedded_below_ear(self._visit.face),
             read_code=self._looks_for_code(),
             cues=self._phase in WATCHED,
+            screen_cues=self._frames % SCREEN_CUES_EVERY == 0,
             spoof_model=self._wants_spoof_model(),
         )
 
@@ -799,6 +799,13 @@ class CheckInDialogue:
         if self._phase is Phase.PASS:
             return self._frames % COMPARE_FACE_EVERY == 0
         return self._phase is Phase.MATCHING
+
+    def _embedded_below_ear(self, last: Face) -> float:
+        """Lids are faster than a request. Of those that stay down every second frame will do."""
+        tracker = self._visit.tracker
+        if self._asked_action() not in BLINKS:
+            return 0.0
+        return 0.0 if tracker.eyes_closed and last.embedding is not None else tracker.closed_below
 
     def _wants_spoof_model(self) -> bool:
         return (

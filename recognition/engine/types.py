@@ -154,7 +154,8 @@ class FrameRequest:
     ``embed``: compute the embedding of the largest face.
     ``embed_if_ear_below``: compute it if the eyes are this far closed.
     ``read_code``: also look for a QR code.
-    ``cues``: also measure what tells a screen, a print or an injected frame from a camera.
+    ``cues``: also measure what tells a print or an injected frame from a camera.
+    ``screen_cues``: with them also measure what tells a screen, which need not be in every frame.
     ``spoof_model``: also ask the anti-spoofing model about the largest face.
     """
 
@@ -165,6 +166,7 @@ class FrameRequest:
     embed_if_ear_below: float = 0.0
     read_code: bool = False
     cues: bool = False
+    screen_cues: bool = True
     spoof_model: bool = False
 
 
@@ -179,15 +181,15 @@ class FrameCues:
     corners of the eyes and the nose. ``face``, ``(24, 24)``, is brows to chin, held still likewise.
     ``moire``: the strongest narrow peak in the face's spectrum, over what lies around it, in
     nepers. ``border_cover``: how much of the least visible side of a frame around the face is
-    there, 0 to 1.
+    there, 0 to 1. Both are None in frames in which they were not asked for.
     """
 
     digest: int
     thumbnail: Image
     face: Image
     eyes: Image
-    moire: float
-    border_cover: float
+    moire: float | None
+    border_cover: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ _GREEN_BALANCE = np.array([-0.5, 1.0, -0.5], np.float32)
 _SPECTRUM_SIDES_PX = (128, 64)
 
 
-def measure_cues(frame: Image, face: Face) -> FrameCues | None:
-    """The cues of one face of a frame, ``(h, w, 3)`` uint8 RGB.
+def measure_cues(frame: Image, face: Face, *, screen: bool = True) -> FrameCues | None:
+    """The cues of one face of a frame, ``(h, w, 3)`` uint8 RGB; those of a screen if asked for.
 
     None where the face's landmarks fell together.
     """
@@ -59,8 +59,8 @@ def measure_cues(frame: Image, face: Face) -> FrameCues | None:
                 for corner in (RIGHT_EYE_PATCH, LEFT_EYE_PATCH)
             ]
         ),
-        moire=_moire(frame, face),
-        border_cover=border_cover(small, face.box, scale=scale),
+        moire=_moire(frame, face) if screen else None,
+        border_cover=border_cover(small, face.box, scale=scale) if screen else None,
     )
 
 
