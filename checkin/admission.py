@@ -13,11 +13,14 @@ from functools import cache
 from django.conf import settings
 
 #: Of the workers' time that frames may take. At 1 every frame would wait for those before it.
-UTILISATION = 0.8
+UTILISATION = 0.9
+#: The mean wait from which on frames come less often. The longest one is some six times as long.
+TOLERATED_WAIT_S = 0.03
 #: The weight of the newest frame in the means.
 NEWEST_SHARE = 0.05
-#: No connection gets more than this many frames a second of the workers' time.
-MAX_FRAMES_PER_S = 20
+#: No connection gets more than this many frames a second of the workers' time. Cameras are told so:
+#: a moment that is kept for a frame which comes later is lost.
+MAX_FRAMES_PER_S = 10
 #: Frames that cost less than this may come at any time.
 LEAST_APART_S = 0.001
 #: A longer interval is no use: whoever is missing for a second is somebody else.
@@ -43,9 +46,9 @@ class Pace:
 
         >>> pace = Pace(workers=2)
         >>> for _frame in range(200):
-        ...     pace.served(service_s=0.016, wait_s=0.0)
+        ...     pace.served(service_s=0.018, wait_s=0.0)
         >>> first, second, third = [pace.next_after(1.0, connection=one) for one in range(3)]
-        >>> round(second - first, 3), round(third - second, 3), 1.05 <= first < 1.06
+        >>> round(second - first, 3), round(third - second, 3), 1.1 <= first < 1.11
         (0.01, 0.01, True)
         """
         self._due_s.pop(connection, None)
@@ -68,8 +71,8 @@ class Pace:
         return (piece + 0.5) * apart_s
 
     def _apart_s(self) -> float:
-        # On the way to a worker a frame always spends a little; a queue is what is more than that.
-        queue_s = max(0.0, self._wait_s - self._service_s)
+        # In the mean it is nobody's loss to wait for a moment; a queue is what is more than that.
+        queue_s = max(0.0, self._wait_s - TOLERATED_WAIT_S)
         return (self._service_s + queue_s) / (self.workers * UTILISATION)
 
 

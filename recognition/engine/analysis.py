@@ -12,10 +12,11 @@ import numpy as np
 from recognition.engine import quality
 from recognition.engine.codes import read_code
 from recognition.engine.geometry import eye_aspect_ratios, head_pose
-from recognition.engine.images import decode_frame
+from recognition.engine.images import decode_frame, decode_glance, jpeg_size
 from recognition.engine.liveness.cues import measure_cues
 from recognition.engine.models import Detection, FaceModels
 from recognition.engine.portrait import portrait_jpeg
+from recognition.engine.stillness import is_still
 from recognition.engine.thresholds import (
     DETECTION,
     KIOSK_QUALITY,
@@ -59,6 +60,8 @@ class Analyser:
         Raises ``EngineError`` as ``decode_frame`` does.
         """
         started = time.perf_counter()
+        if request.unless_like is not None and is_still(decode_glance(jpeg), request.unless_like):
+            return _nothing_new(jpeg, request, started)
         frame = decode_frame(jpeg)
         faces = self.faces_in(frame, self.search_frame(frame, request), self._kiosk_quality)
         if faces and (request.embed or faces[0].ear < request.embed_if_ear_below):
@@ -75,7 +78,11 @@ class Analyser:
             else None
         )
         return replace(
-            _analysis(frame, faces, started), code=code, cues=cues, live_confidence=confidence
+            _analysis(frame, faces, started),
+            code=code,
+            cues=cues,
+            live_confidence=confidence,
+            nobody_in=decode_glance(jpeg) if request.fine and not faces else None,
         )
 
     def analyse_photo(self, image: Image, *, embed: bool = True) -> FrameAnalysis:
@@ -234,6 +241,16 @@ def _analysis(image: Image, faces: list[Face], started: float) -> FrameAnalysis:
         width=width,
         height=height,
         faces=tuple(faces),
+        elapsed_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _nothing_new(jpeg: bytes, request: FrameRequest, started: float) -> FrameAnalysis:
+    width, height = jpeg_size(jpeg)
+    return FrameAnalysis(
+        width=width,
+        height=height,
+        code=read_code(decode_frame(jpeg)) if request.read_code else None,
         elapsed_ms=(time.perf_counter() - started) * 1000,
     )
 

@@ -55,11 +55,14 @@ from recognition.engine.types import (
     Face,
     FrameAnalysis,
     FrameRequest,
+    Image,
     Problem,
 )
 
 #: A whole frame is searched at full resolution, or for bystanders, every so many frames.
 FINE_SEARCH_EVERY = 5
+#: Where a frame looks as it did when nobody was there, every so many are searched all the same.
+SEARCH_EVERY = 20
 COUNT_FACES_EVERY = 3
 #: A screen's grid and border are looked for in so many: 1 ms each, and half of a visit says enough.
 SCREEN_CUES_EVERY = 2
@@ -366,6 +369,7 @@ class CheckInDialogue:
         self._last_actions: Actions | None = None
         self._wrong_at_ms: list[float] = []
         self._frames = 0
+        self._nobody_in: Image | None = None
         self._show_until_ms = 0.0
         self._gone_since_ms: float | None = None
         self._phase = Phase.SEARCHING
@@ -393,8 +397,12 @@ class CheckInDialogue:
         """What the next frame has to be searched for."""
         if self._visit.face is None:
             return FrameRequest(
-                fine=self._frames % FINE_SEARCH_EVERY == 0, read_code=self._looks_for_code()
+                fine=self._frames % FINE_SEARCH_EVERY == 0,
+                read_code=self._looks_for_code(),
+                unless_like=None if self._frames % SEARCH_EVERY == 0 else self._nobody_in,
             )
+        if self._phase is Phase.LEAVING and self._gone_since_ms is not None:
+            return FrameRequest(read_code=self._looks_for_code(), unless_like=self._nobody_in)
         return FrameRequest(
             near=self._visit.face.box,
             count_faces=self._phase is Phase.GUIDING or self._frames % COUNT_FACES_EVERY == 0,
@@ -409,6 +417,7 @@ class CheckInDialogue:
     def step(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         """Take the analysis of the frame that arrived at ``at_ms``, which never goes back."""
         self._frames += 1
+        self._nobody_in = self._nobody_in if analysis.nobody_in is None else analysis.nobody_in
         if self._phase is Phase.VERDICT:
             self._codes.nobody_looked_until(at_ms)
             self._leave(at_ms)

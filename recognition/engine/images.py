@@ -75,6 +75,23 @@ def decode_frame(
     ``empty_image``, ``frame_too_large``, ``not_a_jpeg``, ``frame_too_many_pixels`` or
     ``broken_jpeg``; the first four cost no decoding.
     """
+    return _decoded(jpeg, cv2.IMREAD_COLOR_RGB, max_bytes=max_bytes, max_pixels=max_pixels)
+
+
+def decode_glance(jpeg: bytes) -> Image:
+    """The light of one kiosk frame, an eighth as wide and high, in half of the time.
+
+    Returns ``(height / 8, width / 8)`` uint8, upright. Raises ``EngineError`` as ``decode_frame``.
+    """
+    return _decoded(
+        jpeg,
+        cv2.IMREAD_REDUCED_GRAYSCALE_8,
+        max_bytes=MAX_FRAME_BYTES,
+        max_pixels=MAX_FRAME_PIXELS,
+    )
+
+
+def _decoded(jpeg: bytes, flags: int, *, max_bytes: int, max_pixels: int) -> Image:
     if not jpeg:
         raise EngineError("empty_image", "The frame has no bytes. Send a JPEG picture.")
     if len(jpeg) > max_bytes:
@@ -100,7 +117,7 @@ def decode_frame(
     if jpeg.find(_END_OF_IMAGE, scan_at) < 0:
         raise _broken_jpeg(f"it ends after {len(jpeg):,} bytes without an end-of-image marker")
     try:
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags)
     except cv2.error as error:
         raise _broken_jpeg(f"the decoder failed ({error.err})") from error
     if image is None:

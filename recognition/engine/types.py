@@ -157,6 +157,7 @@ class FrameRequest:
     ``cues``: also measure what tells a print or an injected frame from a camera.
     ``screen_cues``: with them also measure what tells a screen, which need not be in every frame.
     ``spoof_model``: also ask the anti-spoofing model about the largest face.
+    ``unless_like``: search no faces if the frame still shows this ``FrameAnalysis.nobody_in``.
     """
 
     near: Box | None = None
@@ -168,6 +169,7 @@ class FrameRequest:
     cues: bool = False
     screen_cues: bool = True
     spoof_model: bool = False
+    unless_like: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ class FrameAnalysis:
 
     ``code`` is the text of a QR code, at most 200 characters, where one was asked for and found.
     ``live_confidence``, 0 to 1, is what the anti-spoofing model says of the largest face.
+    ``nobody_in`` is the frame, reduced, if a fine search found nobody in it.
     """
 
     width: int
@@ -207,6 +210,7 @@ class FrameAnalysis:
     code: str | None = None
     cues: FrameCues | None = None
     live_confidence: float | None = None
+    nobody_in: Image | None = None
 
     @property
     def main_face(self) -> Face | None:
