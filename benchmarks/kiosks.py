@@ -27,16 +27,18 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 FPS = 10
-CLIP_S = 30
+CLIP_S = 20
 #: Once every kiosk has had its first answer, for which the workers load the models.
 WARM_UP_S = 5.0
 START_TIMEOUT_S = 120
 GOAL_P99_MS = 300
-BLINK_S = 0.35
+#: Lids go down faster than up.
+LIDS_DOWN_S, CLOSED_S, LIDS_UP_S = 0.1, 0.1, 0.2
 REACTION_S = 0.5
+BLINKS_EVERY_S = 2.5
 READS_VERDICT_S = 2.5
 GOES_S = 1.0
-CLOSURES = (0.0, 0.5, 1.0)
+CLOSURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 CAMERA_NOISE = 3.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -61,6 +63,7 @@ class Answers:
     ages_ms: list[float] = field(default_factory=list)
     round_trips_ms: list[float] = field(default_factory=list)
     verdicts: dict[str, int] = field(default_factory=dict)
+    shown_s: float = 0.0
 
     async def from_all(self, kiosks: int) -> None:
         """Wait until each of them had its first answer."""
@@ -68,7 +71,7 @@ class Answers:
             await self.first.get()
 
     def forget(self) -> None:
-        self.ages_ms, self.round_trips_ms, self.verdicts = [], [], {}
+        self.ages_ms, self.round_trips_ms, self.verdicts, self.shown_s = [], [], {}, 0.0
 
     def take(self, message: dict[str, Any], sent_s: float) -> None:
         self.round_trips_ms.append((time.monotonic() - sent_s) * 1000)
@@ -77,6 +80,7 @@ class Answers:
         else:
             kind = message.get("outcome") or message["code"]
             self.verdicts[kind] = self.verdicts.get(kind, 0) + 1
+            self.shown_s += READS_VERDICT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def measure(folder: Path, counts: Sequence[int], *, seconds: float, fps: float) 
     _use_database_in(folder)
     clip, tokens = _people(), _tokens(folder, max(counts))
     print(
-        f"{'kiosks':>6} {'frames/s':>9} {'verdicts/s':>10} {'age p50':>8} {'age p99':>8} "
+        f"{'kiosks':>6} {'frames/s':>9} {'each':>5} {'verdicts/s':>10} {'age p50':>8} {'age p99':>8} "
         f"{'trip p50':>8} {'trip p99':>8} {'CPU/kiosk':>9} {'MiB':>12}   verdicts"
     )
     for count in counts:
@@ -158,10 +162,12 @@ def _row(count: int, answers: Answers, before: Load, after: Load, elapsed_s: flo
     age_p50, age_p99 = np.percentile(ages, [50, 99])
     trip_p50, trip_p99 = np.percentile(trips, [50, 99])
     decided = sum(answers.verdicts.values())
+    # While a verdict is shown, a kiosk sends nothing.
+    each = len(trips) / (count * elapsed_s - answers.shown_s)
     cpu = (after.cpu_s - before.cpu_s) / elapsed_s / count
     goal = "met" if age_p99 <= GOAL_P99_MS else "missed"
     return (
-        f"{count:>6} {len(trips) / elapsed_s:>9.1f} {decided / elapsed_s:>10.2f} "
+        f"{count:>6} {len(trips) / elapsed_s:>9.1f} {each:>5.1f} {decided / elapsed_s:>10.2f} "
         f"{age_p50:>8.0f} {age_p99:>8.0f} {trip_p50:>8.0f} {trip_p99:>8.0f} {cpu:>9.1%} "
         f"{before.memory_mib:>5.0f}-{after.memory_mib:<6.0f}   {answers.verdicts} "
         f"(goal: age p99 <= {GOAL_P99_MS} ms: {goal})"
@@ -217,8 +223,10 @@ class _Visit:
     def _closure(self, now_s: float) -> float:
         if self._asked_s is None:
             return 0.0
-        into_blink = ((now_s - self._asked_s - REACTION_S) % 2.5) / BLINK_S
-        return 1.0 - abs(2 * into_blink - 1) if 0 <= into_blink <= 1 else 0.0
+        into_blink_s = (now_s - self._asked_s - REACTION_S) % BLINKS_EVERY_S
+        down = into_blink_s / LIDS_DOWN_S
+        up = (into_blink_s - LIDS_DOWN_S - CLOSED_S) / LIDS_UP_S
+        return min(max(down, 0.0), 1.0) - min(max(up, 0.0), 1.0)
 
 
 def _message(seq: int, jpeg: bytes) -> bytes:

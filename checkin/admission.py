@@ -2,12 +2,16 @@
 
 A frame that waits grows old; one that is not taken yet does not. So every connection is given a
 moment of its own for the next frame, as far from those of the others as the workers need for one:
-under load the rate falls, alike for all, and the age does not grow.
+under load the rate falls, and the age does not grow.
+
+A blink is over in a third of a second, so a check-in under way needs its frames. Where they would
+not suffice for all, nobody else begins one until somebody has finished.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import cache
 
 from django.conf import settings
@@ -25,6 +29,21 @@ MAX_FRAMES_PER_S = 10
 LEAST_APART_S = 0.001
 #: A longer interval is no use: whoever is missing for a second is somebody else.
 LONGEST_S = 0.8
+#: Of the workers' time so much is for check-ins under way, where there are more people than that.
+SHARE_UNDER_WAY = 0.8
+#: Who has sent no frame for so long, is not being checked in.
+ACTIVE_S = 2.0
+#: Then the others are asked for a frame so often.
+OTHERS_S = 0.25
+
+
+class Before(Enum):
+    """Who is before a camera."""
+
+    NOBODY = auto()
+    #: Somebody whose check-in may begin.
+    READY = auto()
+    CHECKED_IN = auto()
 
 
 @dataclass
@@ -35,13 +54,16 @@ class Pace:
     _service_s: float = 0.0
     _wait_s: float = 0.0
     _due_s: dict[int, float] = field(default_factory=dict)
+    _under_way: dict[int, float] = field(default_factory=dict)
 
     def served(self, *, service_s: float, wait_s: float) -> None:
         """Note a frame: how long a worker took for it, and how long it had waited for one."""
         self._service_s += NEWEST_SHARE * (service_s - self._service_s)
         self._wait_s += NEWEST_SHARE * (max(wait_s, 0.0) - self._wait_s)
 
-    def next_after(self, arrived_s: float, *, connection: int) -> float:
+    def next_after(
+        self, arrived_s: float, *, connection: int, before: Before = Before.CHECKED_IN
+    ) -> float:
         """When the frame after the one that arrived then is due; that moment is taken.
 
         >>> pace = Pace(workers=2)
@@ -51,13 +73,27 @@ class Pace:
         >>> round(second - first, 3), round(third - second, 3), 1.1 <= first < 1.11
         (0.01, 0.01, True)
         """
-        self._due_s.pop(connection, None)
-        due_s = self._first_free(arrived_s + 1 / MAX_FRAMES_PER_S)
-        self._due_s[connection] = min(due_s, arrived_s + LONGEST_S)
-        return self._due_s[connection]
+        begins = before is Before.READY and not self.is_full_for(connection, arrived_s)
+        self.left(connection)
+        if begins or before is Before.CHECKED_IN:
+            self._under_way[connection] = arrived_s
+        hurries = connection in self._under_way or self._has_room(arrived_s)
+        from_s = arrived_s + (1 / MAX_FRAMES_PER_S if hurries else OTHERS_S)
+        self._due_s[connection] = due_s = min(self._first_free(from_s), arrived_s + LONGEST_S)
+        return due_s
+
+    def is_full_for(self, connection: int, now_s: float) -> bool:
+        """Whether a check-in that is not under way must wait until another one is over."""
+        return connection not in self._under_way and not self._has_room(now_s)
 
     def left(self, connection: int) -> None:
         self._due_s.pop(connection, None)
+        self._under_way.pop(connection, None)
+
+    def _has_room(self, now_s: float) -> bool:
+        """Whether one more check-in would have as many frames as it needs."""
+        under_way = sum(now_s - sent_s < ACTIVE_S for sent_s in self._under_way.values())
+        return (under_way + 1) * MAX_FRAMES_PER_S * self._apart_s() <= SHARE_UNDER_WAY
 
     def _first_free(self, from_s: float) -> float:
         """Time is cut into pieces that are as long as one frame takes, one for each frame."""

@@ -173,6 +173,8 @@ class KioskConsumer(FrameConsumer):
         if self._dialogue.showing_verdict(frame.arrived_s * 1000):
             await self.tell_state(frame, phase=Phase.VERDICT, hint="wait", message="")
             return
+        if await self.put_off(frame, self._dialogue.phase):
+            return
         analysis = await self.analyse(frame, self._dialogue.request())
         step = self._dialogue.step(analysis, frame.arrived_s * 1000)
         if step.phase in SERVING:

@@ -18,10 +18,11 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext as _
 
-from checkin.admission import MAX_FRAMES_PER_S, pace
+from checkin.admission import MAX_FRAMES_PER_S, Before, pace
 from checkin.kiosks.health import HealthMeter
 from checkin.metrics import CONNECTIONS, FRAME_AGE_S, FRAMES, WORKER_SERVICE_S, WORKER_WAIT_S
-from recognition.engine.dialogue import Step
+from checkin.texts import HINT_TEXTS
+from recognition.engine.dialogue import Hint, Phase, Step
 from recognition.engine.images import MAX_FRAME_BYTES, MAX_FRAME_PIXELS
 from recognition.engine.pool import WorkerLostError
 from recognition.engine.types import EngineError, FrameAnalysis, FrameRequest
@@ -50,6 +51,9 @@ FRAME_LIMITS = {
     "quality": 0.85,
     "max_fps": MAX_FRAMES_PER_S,
 }
+
+#: In these a check-in is under way.
+UNDER_WAY = (Phase.WAITING, Phase.CHALLENGE, Phase.MATCHING, Phase.PASS)
 
 # Any thread of the pool will do: connections need not wait for each other's queries.
 in_database = partial(database_sync_to_async, thread_sensitive=False)
@@ -230,7 +234,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             frame, self._waiting = self._waiting, None
             if frame is None:
                 continue
-            self._due_s = pace().next_after(frame.arrived_s, connection=id(self))
+            self._due_s = frame.arrived_s
             try:
                 await self.answer(frame)
                 self._note_answered(frame)
@@ -242,6 +246,12 @@ class FrameConsumer(AsyncWebsocketConsumer):
             except Exception:
                 logger.exception("%s: a frame could not be answered", self.whose)
                 await self.tell_error(frame, "error", _("Something went wrong. Please try again."))
+            if (
+                self._due_s <= frame.arrived_s
+            ):  # A verdict or an error says nothing of the next one.
+                self._due_s = pace().next_after(
+                    frame.arrived_s, connection=id(self), before=Before.NOBODY
+                )
             # Who sends sooner than asked finds that only the newest frame is taken.
             await asyncio.sleep(self._due_s - time.monotonic())
 
@@ -252,6 +262,18 @@ class FrameConsumer(AsyncWebsocketConsumer):
         FRAME_AGE_S.observe(age_s)
         self.meter.answered(age_s=age_s, now_s=now_s)
 
+    async def put_off(self, frame: Frame, phase: Phase) -> bool:
+        """Ask for a moment's patience where the workers have enough to do with other check-ins."""
+        if phase is not Phase.GUIDING or not pace().is_full_for(id(self), frame.arrived_s):
+            return False
+        await self.tell_state(
+            frame, phase=phase, hint=Hint.WAIT, message=str(HINT_TEXTS[Hint.WAIT])
+        )
+        return True
+
+    def _keep_pace(self, frame: Frame, before: Before) -> None:
+        self._due_s = pace().next_after(frame.arrived_s, connection=id(self), before=before)
+
     # Sending
 
     async def tell(self, **message: Any) -> None:
@@ -259,12 +281,14 @@ class FrameConsumer(AsyncWebsocketConsumer):
         with suppress(Disconnected):
             await self.send(text_data=json.dumps(message, ensure_ascii=False))
 
-    async def tell_state(self, frame: Frame, **state: Any) -> None:
+    async def tell_state(self, frame: Frame, *, phase: str, **state: Any) -> None:
         skipped, self._skipped = self._skipped, 0
+        self._keep_pace(frame, _before(phase, state["hint"]))
         await self.tell(
             type="state",
             seq=frame.seq,
             captured=frame.captured,
+            phase=phase,
             **{"progress": 0.0, "asked": None, "face": None} | state,
             skipped=skipped,
             age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
@@ -284,6 +308,12 @@ class FrameConsumer(AsyncWebsocketConsumer):
                 task.cancel()
         await self.tell(type="error", seq=None, code=code, message=message)
         await self.close(code=close_code)
+
+
+def _before(phase: str, hint: str) -> Before:
+    if phase in UNDER_WAY:
+        return Before.CHECKED_IN
+    return Before.READY if (phase, hint) == (Phase.GUIDING, Hint.STILL) else Before.NOBODY
 
 
 def follows(seq: int, last: int) -> bool:

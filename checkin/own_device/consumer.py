@@ -97,6 +97,8 @@ class OwnDeviceConsumer(FrameConsumer):
         if self._dialogue.phase is Phase.VERDICT:
             # Nobody has to step away from the own device before trying again.
             self._dialogue.start_over()
+        if await self.put_off(frame, self._dialogue.phase):
+            return
         analysis = await self.analyse(frame, self._dialogue.request())
         step = self._dialogue.step(analysis, now_ms)
         if step.probe is not None or step.refusal is not None:
