@@ -108,8 +108,9 @@ def measure(folder: Path, counts: Sequence[int], *, seconds: float, fps: float) 
     _use_database_in(folder)
     clip, tokens = _people(), _tokens(folder, max(counts))
     print(
-        f"{'kiosks':>6} {'frames/s':>9} {'each':>5} {'verdicts/s':>10} {'age p50':>8} {'age p99':>8} "
-        f"{'trip p50':>8} {'trip p99':>8} {'CPU/kiosk':>9} {'MiB':>12}   verdicts"
+        f"{'kiosks':>6} {'frames/s':>9} {'each':>5} {'verdicts/s':>10} "
+        f"{'age p50':>8} {'age p99':>8} {'trip p50':>8} {'trip p99':>8} "
+        f"{'CPU/kiosk':>9} {'MiB':>12}   verdicts"
     )
     for count in counts:
         with _running_server() as (url, pid):

@@ -22,9 +22,11 @@ UTILISATION = 0.9
 TOLERATED_WAIT_S = 0.03
 #: The weight of the newest frame in the means.
 NEWEST_SHARE = 0.05
-#: No connection gets more than this many frames a second of the workers' time. Cameras are told so:
-#: a moment that is kept for a frame which comes later is lost.
-MAX_FRAMES_PER_S = 10
+#: No connection gets more than this many frames a second of the workers' time.
+MAX_FRAMES_PER_S = 20
+#: What a check-in needs, and cameras are told to send: a moment kept for a frame that comes later
+#: is lost.
+FRAMES_PER_S = 10
 #: Frames that cost less than this may come at any time.
 LEAST_APART_S = 0.001
 #: A longer interval is no use: whoever is missing for a second is somebody else.
@@ -69,16 +71,15 @@ class Pace:
         >>> pace = Pace(workers=2)
         >>> for _frame in range(200):
         ...     pace.served(service_s=0.018, wait_s=0.0)
-        >>> first, second, third = [pace.next_after(1.0, connection=one) for one in range(3)]
-        >>> round(second - first, 3), round(third - second, 3), 1.1 <= first < 1.11
-        (0.01, 0.01, True)
+        >>> due = [pace.next_after(1.0, connection=one) for one in range(7)]
+        >>> [round(later - sooner, 3) for sooner, later in zip(due[3:], due[4:])]
+        [0.01, 0.01, 0.01]
         """
         begins = before is Before.READY and not self.is_full_for(connection, arrived_s)
         self.left(connection)
         if begins or before is Before.CHECKED_IN:
             self._under_way[connection] = arrived_s
-        hurries = connection in self._under_way or self._has_room(arrived_s)
-        from_s = arrived_s + (1 / MAX_FRAMES_PER_S if hurries else OTHERS_S)
+        from_s = arrived_s + self._least_s(connection, arrived_s)
         self._due_s[connection] = due_s = min(self._first_free(from_s), arrived_s + LONGEST_S)
         return due_s
 
@@ -90,10 +91,15 @@ class Pace:
         self._due_s.pop(connection, None)
         self._under_way.pop(connection, None)
 
-    def _has_room(self, now_s: float) -> bool:
-        """Whether one more check-in would have as many frames as it needs."""
+    def _least_s(self, connection: int, now_s: float) -> float:
+        if self._has_room(now_s, frames_per_s=MAX_FRAMES_PER_S):
+            return 1 / MAX_FRAMES_PER_S
+        return OTHERS_S if self.is_full_for(connection, now_s) else 1 / FRAMES_PER_S
+
+    def _has_room(self, now_s: float, *, frames_per_s: float = FRAMES_PER_S) -> bool:
+        """Whether one more check-in would have so many frames, as those under way have."""
         under_way = sum(now_s - sent_s < ACTIVE_S for sent_s in self._under_way.values())
-        return (under_way + 1) * MAX_FRAMES_PER_S * self._apart_s() <= SHARE_UNDER_WAY
+        return (under_way + 1) * frames_per_s * self._apart_s() <= SHARE_UNDER_WAY
 
     def _first_free(self, from_s: float) -> float:
         """Time is cut into pieces that are as long as one frame takes, one for each frame."""
@@ -101,7 +107,7 @@ class Pace:
         if apart_s < LEAST_APART_S:
             return from_s
         taken = {int(due_s / apart_s) for due_s in self._due_s.values()}
-        piece = int(from_s / apart_s + 0.5)
+        piece = int(from_s / apart_s)
         while piece in taken:
             piece += 1
         return (piece + 0.5) * apart_s

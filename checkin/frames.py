@@ -18,7 +18,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext as _
 
-from checkin.admission import MAX_FRAMES_PER_S, Before, pace
+from checkin.admission import FRAMES_PER_S, Before, pace
 from checkin.kiosks.health import HealthMeter
 from checkin.metrics import CONNECTIONS, FRAME_AGE_S, FRAMES, WORKER_SERVICE_S, WORKER_WAIT_S
 from checkin.texts import HINT_TEXTS
@@ -49,7 +49,7 @@ FRAME_LIMITS = {
     "width": 640,
     "height": 480,
     "quality": 0.85,
-    "max_fps": MAX_FRAMES_PER_S,
+    "max_fps": FRAMES_PER_S,
 }
 
 #: In these a check-in is under way.

@@ -10,8 +10,8 @@ from channels.db import database_sync_to_async as in_database
 from django.utils import timezone
 
 from checkin import consumers
-from checkin.alerts.models import Alert
 from checkin.admission import MAX_FRAMES_PER_S
+from checkin.alerts.models import Alert
 from checkin.models import Attendance, CheckinAttempt
 from checkin.passes.models import PassUse
 from checkin.passes.services import rotating_payload
