@@ -61,26 +61,27 @@ class Pace:
     def served(self, *, service_s: float, wait_s: float) -> None:
         """Note a frame: how long a worker took for it, and how long it had waited for one."""
         self._service_s += NEWEST_SHARE * (service_s - self._service_s)
-        self._wait_s += NEWEST_SHARE * (max(wait_s, 0.0) - self._wait_s)
+        self._wait_s += NEWEST_SHARE * (min(max(wait_s, 0.0), LONGEST_S) - self._wait_s)
 
     def next_after(
-        self, arrived_s: float, *, connection: int, before: Before = Before.CHECKED_IN
+        self, taken_s: float, *, connection: int, before: Before = Before.CHECKED_IN
     ) -> float:
-        """When the frame after the one that arrived then is due; that moment is taken.
+        """When the frame after the one that was taken up then is due; that moment is taken.
 
         >>> pace = Pace(workers=2)
         >>> for _frame in range(200):
         ...     pace.served(service_s=0.018, wait_s=0.0)
-        >>> due = [pace.next_after(1.0, connection=one) for one in range(7)]
-        >>> [round(later - sooner, 3) for sooner, later in zip(due[3:], due[4:])]
+        >>> due = [pace.next_after(1.0, connection=one) for one in range(8)]
+        >>> [round(later - sooner, 3) for sooner, later in zip(due[4:], due[5:])]
         [0.01, 0.01, 0.01]
         """
-        begins = before is Before.READY and not self.is_full_for(connection, arrived_s)
+        begins = before is Before.READY and not self.is_full_for(connection, taken_s)
         self.left(connection)
         if begins or before is Before.CHECKED_IN:
-            self._under_way[connection] = arrived_s
-        from_s = arrived_s + self._least_s(connection, arrived_s)
-        self._due_s[connection] = due_s = min(self._first_free(from_s), arrived_s + LONGEST_S)
+            self._under_way[connection] = taken_s
+        from_s = taken_s + self._least_s(connection, taken_s)
+        due_s = max(self._first_free(from_s), taken_s + 1 / MAX_FRAMES_PER_S)
+        self._due_s[connection] = due_s = min(due_s, taken_s + LONGEST_S)
         return due_s
 
     def is_full_for(self, connection: int, now_s: float) -> bool:
@@ -97,9 +98,13 @@ class Pace:
         return OTHERS_S if self.is_full_for(connection, now_s) else 1 / FRAMES_PER_S
 
     def _has_room(self, now_s: float, *, frames_per_s: float = FRAMES_PER_S) -> bool:
-        """Whether one more check-in would have so many frames, as those under way have."""
+        """Whether one more check-in would have so many frames, as those under way have.
+
+        The first one always has: what frames cost is learned from none but those that are served.
+        """
         under_way = sum(now_s - sent_s < ACTIVE_S for sent_s in self._under_way.values())
-        return (under_way + 1) * frames_per_s * self._apart_s() <= SHARE_UNDER_WAY
+        suffices = (under_way + 1) * frames_per_s * self._apart_s() <= SHARE_UNDER_WAY
+        return suffices or (under_way == 0 and frames_per_s <= FRAMES_PER_S)
 
     def _first_free(self, from_s: float) -> float:
         """Time is cut into pieces that are as long as one frame takes, one for each frame."""

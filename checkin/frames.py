@@ -124,7 +124,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self._skipped = 0
         self.meter = HealthMeter()
         self._counted = False
-        self._due_s = 0.0
+        self._taken_s = self._due_s = 0.0
 
     async def answer(self, frame: Frame) -> None:
         """Send exactly one answer to the frame. What it raises is answered with an error."""
@@ -234,7 +234,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             frame, self._waiting = self._waiting, None
             if frame is None:
                 continue
-            self._due_s = frame.arrived_s
+            self._taken_s = self._due_s = time.monotonic()
             try:
                 await self.answer(frame)
                 self._note_answered(frame)
@@ -271,8 +271,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
         )
         return True
 
-    def _keep_pace(self, frame: Frame, before: Before) -> None:
-        self._due_s = pace().next_after(frame.arrived_s, connection=id(self), before=before)
+    def _keep_pace(self, before: Before) -> None:
+        self._due_s = pace().next_after(self._taken_s, connection=id(self), before=before)
 
     # Sending
 
@@ -283,7 +283,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
 
     async def tell_state(self, frame: Frame, *, phase: str, **state: Any) -> None:
         skipped, self._skipped = self._skipped, 0
-        self._keep_pace(frame, _before(phase, state["hint"]))
+        self._keep_pace(_before(phase, state["hint"]))
         await self.tell(
             type="state",
             seq=frame.seq,
@@ -292,7 +292,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             **{"progress": 0.0, "asked": None, "face": None} | state,
             skipped=skipped,
             age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
-            interval_ms=round((self._due_s - frame.arrived_s) * 1000),
+            interval_ms=round((self._due_s - self._taken_s) * 1000),
         )
 
     async def tell_error(self, frame: Frame, code: str, message: str) -> None:
