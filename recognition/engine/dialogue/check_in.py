@@ -26,313 +26,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
 
 from recognition.engine.blink import Blink, BlinkTracker
-from recognition.engine.gallery import fuse, similarity
+from recognition.engine.dialogue.answers import (
+    HINT_FOR_ACTION,
+    HINT_FOR_PROBLEM,
+    HINT_HALF_WAY,
+    answer,
+)
+from recognition.engine.dialogue.codes import CodesInView
+from recognition.engine.dialogue.looking import Looking
+from recognition.engine.dialogue.steps import AntiSpoofing, Hint, LiveProbe, PassEnd, Phase, Step
+from recognition.engine.dialogue.visit import Visit
 from recognition.engine.liveness.actions import (
     BLINKS,
     KIND_OF,
-    Action,
     Actions,
-    Kind,
     Level,
     drawn,
     new_nonce,
     sequences,
 )
 from recognition.engine.liveness.challenge import Challenge, Seen
-from recognition.engine.liveness.findings import Finding, Refusal
+from recognition.engine.liveness.findings import Refusal
 from recognition.engine.liveness.movements import Movement, Posture, RestPose
 from recognition.engine.liveness.watch import PassiveWatch
-from recognition.engine.quality import fusion_weight
 from recognition.engine.thresholds import ActionThresholds, BlinkThresholds, DialoguePolicy
-from recognition.engine.types import (
-    Box,
-    Embedding,
-    Face,
-    FrameAnalysis,
-    FrameRequest,
-    Image,
-    Problem,
-)
-
-#: A whole frame is searched at full resolution, or for bystanders, every so many frames.
-FINE_SEARCH_EVERY = 5
-#: Where a frame looks as it did when nobody was there, every so many are searched all the same.
-SEARCH_EVERY = 20
-COUNT_FACES_EVERY = 3
-#: A screen's grid and border are looked for in so many: 1 ms each, and half of a visit says enough.
-SCREEN_CUES_EVERY = 2
-#: Codes are looked for in so many frames, while they are taken beside faces: 4 ms each.
-READ_CODE_EVERY = 3
-#: While a pass is awaited, the face is compared in so many frames.
-COMPARE_FACE_EVERY = 2
-
-
-class Phase(StrEnum):
-    SEARCHING = "searching"
-    GUIDING = "guiding"
-    WAITING = "waiting"
-    CHALLENGE = "challenge"
-    MATCHING = "matching"
-    PASS = "pass"  # noqa: S105 -- no password
-    VERDICT = "verdict"
-    LEAVING = "leaving"
-
-
-class Hint(StrEnum):
-    """What the person is asked to do. Values are stable: icons and texts hang on them."""
-
-    LOOK = "look"
-    CLOSER = "closer"
-    BACK = "back"
-    CENTRE = "centre"
-    LIGHT = "light"
-    SHADE = "shade"
-    STILL = "still"
-    STRAIGHT = "straight"
-    ONE_PERSON = "one_person"
-    OPEN_EYES = "open_eyes"
-    BLINK = "blink"
-    BLINK_TWICE = "blink_twice"
-    BLINK_AGAIN = "blink_again"
-    TURN_LEFT = "turn_left"
-    TURN_RIGHT = "turn_right"
-    TURN_FURTHER = "turn_further"
-    LOOK_UP = "look_up"
-    UP_FURTHER = "up_further"
-    OPEN_MOUTH = "open_mouth"
-    OPEN_WIDER = "open_wider"
-    CLOSE_MOUTH = "close_mouth"
-    OTHER_ACTION = "other_action"
-    SOMETHING_ELSE = "something_else"
-    WAIT = "wait"
-    NEXT = "next"
-    SLOW = "slow"
-    SHOW_PASS = "show_pass"  # noqa: S105
-
-
-#: In these the passive checks look on, and the workers measure what they need.
-WATCHED = (Phase.GUIDING, Phase.WAITING, Phase.CHALLENGE, Phase.MATCHING)
+from recognition.engine.types import Face, FrameAnalysis, FrameRequest, Problem
 
 #: What people do who step up to the camera: before anything was asked it only begins anew.
 STEPPED_IN = (Refusal.GAP, Refusal.JUMP)
-
-HINT_FOR_PROBLEM = {
-    Problem.NO_FACE: Hint.LOOK,
-    Problem.SEVERAL_FACES: Hint.ONE_PERSON,
-    Problem.TOO_SMALL: Hint.CLOSER,
-    Problem.TOO_LARGE: Hint.BACK,
-    Problem.CUT_OFF: Hint.CENTRE,
-    Problem.BLURRED: Hint.STILL,
-    Problem.TOO_DARK: Hint.LIGHT,
-    Problem.TOO_BRIGHT: Hint.SHADE,
-    Problem.LOW_CONTRAST: Hint.LIGHT,
-    Problem.TURNED: Hint.STRAIGHT,
-    Problem.TILTED: Hint.STRAIGHT,
-    Problem.EYES_CLOSED: Hint.OPEN_EYES,
-}
-
-HINT_FOR_ACTION = {
-    Action.BLINK_ONCE: Hint.BLINK,
-    Action.BLINK_TWICE: Hint.BLINK_TWICE,
-    Action.TURN_LEFT: Hint.TURN_LEFT,
-    Action.TURN_RIGHT: Hint.TURN_RIGHT,
-    Action.LOOK_UP: Hint.LOOK_UP,
-    Action.OPEN_MOUTH: Hint.OPEN_MOUTH,
-}
-
-#: What is missing of an action that stands still half-way.
-HINT_HALF_WAY = {
-    Action.BLINK_ONCE: Hint.BLINK,
-    Action.BLINK_TWICE: Hint.BLINK_AGAIN,
-    Action.TURN_LEFT: Hint.TURN_FURTHER,
-    Action.TURN_RIGHT: Hint.TURN_FURTHER,
-    Action.LOOK_UP: Hint.UP_FURTHER,
-    Action.OPEN_MOUTH: Hint.OPEN_WIDER,
-}
-
-#: How far a check-in has come at the start of each phase, for the kiosk's ring.
-_PROGRESS_AT = {
-    Phase.SEARCHING: 0.0,
-    Phase.GUIDING: 0.1,
-    Phase.WAITING: 0.25,
-    Phase.CHALLENGE: 0.5,
-    Phase.MATCHING: 0.7,
-    Phase.PASS: 0.9,
-    Phase.VERDICT: 1.0,
-    Phase.LEAVING: 0.0,
-}
-
-#: What a person in that phase is told unless something is in the way.
-_HINT_IN = {
-    Phase.SEARCHING: Hint.LOOK,
-    Phase.GUIDING: Hint.STILL,
-    Phase.WAITING: Hint.STILL,
-    Phase.CHALLENGE: Hint.STRAIGHT,
-    Phase.MATCHING: Hint.WAIT,
-    Phase.PASS: Hint.SHOW_PASS,
-    Phase.VERDICT: Hint.WAIT,
-    Phase.LEAVING: Hint.NEXT,
-}
-
-
-class PassEnd(StrEnum):
-    """Why a pass is awaited no longer. Values are stable: they are stored."""
-
-    TIMEOUT = "no_pass"
-    OTHER_FACE = "other_face"
-
-
-class AntiSpoofing(StrEnum):
-    """Whether the anti-spoofing model is asked, and whether it decides. Values are settings."""
-
-    OFF = "off"
-    ADVISORY = "advisory"
-    REQUIRED = "required"
-
-
-@dataclass(frozen=True, slots=True)
-class LiveProbe:
-    """A face that has shown itself alive: the fused embedding, ``(d,)``, and how it was shown.
-
-    ``previous`` is the same by the model that is being replaced, where two serve.
-    """
-
-    embedding: Embedding
-    trace: dict[str, Any]
-    previous: Embedding | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The action that is asked just now: which of how many, and how much of it is done, 0 to 1.
-
-    ``action`` is None on the way back to rest: the action of that number is done.
-    """
-
-    action: Action | None
-    number: int
-    of: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The answer to one frame.
-
-    At most one of ``probe``, ``refusal`` and ``ended`` is set; the caller then decides the outcome
-    and calls `CheckInDialogue.conclude`, or for a probe `CheckInDialogue.ask_for_pass` where it
-    needs one and `CheckInDialogue.look_again` where it does not suffice. After
-    ``PassEnd.OTHER_FACE`` the next person is served already, and nothing is called.
-
-    ``code`` is one that has just come before the camera. The caller concludes if it decides on it,
-    and says what is wrong if not; a code that is held up still is not told again.
-    """
-
-    phase: Phase
-    hint: Hint
-    progress: float
-    face: Box | None = None
-    probe: LiveProbe | None = None
-    refusal: Refusal | None = None
-    trace: dict[str, Any] = field(default_factory=dict)
-    code: str | None = None
-    ended: PassEnd | None = None
-    asked: Asked | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sighting:
-    """An embedded frame. Others must be ``likeness`` alike to it; only frontal ones are fused."""
-
-    phase: Phase
-    embedding: Embedding
-    previous: Embedding | None
-    likeness: float
-    weight: float
-
-    @property
-    def frontal(self) -> bool:
-        return self.phase is not Phase.CHALLENGE
-
-
-@dataclass(slots=True)
-class _Visit:
-    """What is known of the person before the camera; forgotten when they leave or change."""
-
-    tracker: BlinkTracker
-    rest: RestPose
-    level: Level
-    watch: PassiveWatch
-    watched: bool = False
-    face: Face | None = None
-    seen_at_ms: float = 0.0
-    good_at_ms: float = 0.0
-    ask_at_ms: float = 0.0
-    tries: int = 1
-    why_again: Hint | None = None
-    unable: frozenset[Kind] = frozenset()
-    challenge: Challenge | None = None
-    showed_life: bool = False
-    sightings: list[_Sighting] = field(default_factory=list)
-    least_similarity: float = 1.0
-    live_confidences: list[float] = field(default_factory=list)
-    missed: list[Action] = field(default_factory=list)
-    wrong: list[dict[str, Any]] = field(default_factory=list)
-    finding: Finding | None = None
-    looks: int = 1
-    slow: bool = False
-    probe: Embedding | None = None
-    strange_frames: int = 0
-
-    def count(self, phase: Phase) -> int:
-        """How many frames of this phase were embedded."""
-        return sum(sighting.phase is phase for sighting in self.sightings)
-
-    def fused(self) -> Embedding:
-        """Of all frames of a face that looked ahead, by their quality."""
-        frontal = [one for one in self.sightings if one.frontal]
-        return fuse([one.embedding for one in frontal], [one.weight for one in frontal])
-
-    def fused_previous(self) -> Embedding | None:
-        """The same by the model that is being replaced; None where only one serves."""
-        pairs = [
-            (one.previous, one.weight)
-            for one in self.sightings
-            if one.frontal and one.previous is not None
-        ]
-        return fuse([one for one, _ in pairs], [weight for _, weight in pairs]) if pairs else None
-
-
-class _CodesInView:
-    """Tells a code that has just come from one that is held up still.
-
-    One frame in four misses a code that is there, so a code has gone only after a while.
-    """
-
-    def __init__(self, gone_ms: float) -> None:
-        self._gone_ms = gone_ms
-        self._seen_at_ms: dict[str, float] = {}
-
-    def newly(self, code: str | None, at_ms: float) -> str | None:
-        """The code of this frame if it was not in view before."""
-        self._seen_at_ms = {
-            one: seen_at_ms
-            for one, seen_at_ms in self._seen_at_ms.items()
-            if at_ms - seen_at_ms < self._gone_ms
-        }
-        new = code if code not in self._seen_at_ms else None
-        if code is not None:
-            self._seen_at_ms[code] = at_ms
-        return new
-
-    def nobody_looked_until(self, at_ms: float) -> None:
-        """A code that was in view when looking stopped may be there still."""
-        self._seen_at_ms = dict.fromkeys(self._seen_at_ms, at_ms)
 
 
 class CheckInDialogue:
@@ -368,14 +92,13 @@ class CheckInDialogue:
         self._new_watch = new_watch
         self._last_actions: Actions | None = None
         self._wrong_at_ms: list[float] = []
-        self._frames = 0
-        self._nobody_in: Image | None = None
+        self._looking = Looking(self.policy, anti_spoofing)
         self._show_until_ms = 0.0
         self._gone_since_ms: float | None = None
         self._phase = Phase.SEARCHING
         self._entered_at_ms = 0.0
         self._visit = self._new_visit()
-        self._codes = _CodesInView(self.policy.code_gone_ms)
+        self._codes = CodesInView(self.policy.code_gone_ms)
         self.takes_passes = False
 
     # What the caller asks
@@ -395,29 +118,16 @@ class CheckInDialogue:
 
     def request(self) -> FrameRequest:
         """What the next frame has to be searched for."""
-        if self._visit.face is None:
-            return FrameRequest(
-                fine=self._frames % FINE_SEARCH_EVERY == 0,
-                read_code=self._looks_for_code(),
-                unless_like=None if self._frames % SEARCH_EVERY == 0 else self._nobody_in,
-            )
+        visit = self._visit
+        if visit.face is None:
+            return self._looking.for_anybody(reads_codes=self.takes_passes)
         if self._phase is Phase.LEAVING and self._gone_since_ms is not None:
-            return FrameRequest(read_code=self._looks_for_code(), unless_like=self._nobody_in)
-        return FrameRequest(
-            near=self._visit.face.box,
-            count_faces=self._phase is Phase.GUIDING or self._frames % COUNT_FACES_EVERY == 0,
-            embed=self._wants_embedding(),
-            embed_if_ear_below=self._embedded_below_ear(self._visit.face),
-            read_code=self._looks_for_code(),
-            cues=self._phase in WATCHED,
-            screen_cues=self._frames % SCREEN_CUES_EVERY == 0,
-            spoof_model=self._wants_spoof_model(),
-        )
+            return self._looking.for_who_left(reads_codes=self.takes_passes)
+        return self._looking.at(visit.face, visit, self._phase, reads_codes=self.takes_passes)
 
     def step(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         """Take the analysis of the frame that arrived at ``at_ms``, which never goes back."""
-        self._frames += 1
-        self._nobody_in = self._nobody_in if analysis.nobody_in is None else analysis.nobody_in
+        self._looking.add(analysis)
         if self._phase is Phase.VERDICT:
             self._codes.nobody_looked_until(at_ms)
             self._leave(at_ms)
@@ -433,7 +143,7 @@ class CheckInDialogue:
     def ask_for_pass(self, at_ms: float) -> Step:
         """The face of the last probe is known, and its person's pass is needed too."""
         # Who holds the pass up already need not take it down and show it again.
-        self._codes = _CodesInView(self.policy.code_gone_ms)
+        self._codes = CodesInView(self.policy.code_gone_ms)
         self._enter(Phase.PASS, at_ms)
         return self._answer()
 
@@ -480,8 +190,14 @@ class CheckInDialogue:
 
         problem = self._problem(analysis, face)
         blink = self._visit.tracker.add(face, at_ms) if problem is None else None
-        self._watch(analysis, face, at_ms, good=problem is None)
-        refusal = self._found(complete=False)
+        self._visit.look_on(
+            analysis,
+            face,
+            at_ms,
+            good=problem is None,
+            action=self._visit.asked_in(self._phase),
+        )
+        refusal = self._visit.refusal_found(complete=False)
         if refusal in STEPPED_IN and self._visit.challenge is None:
             return self._guide(Problem.BLURRED, at_ms)
         if refusal is not None:
@@ -514,7 +230,7 @@ class CheckInDialogue:
 
     def _step_waiting(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
         visit = self._visit
-        if not self._keep(face, self.policy.same_face_similarity):
+        if not self._visit.keep(face, self.policy.same_face_similarity, phase=self._phase):
             return self._guide(Problem.BLURRED, at_ms)
         if visit.tries == 1:
             visit.rest.add(face)
@@ -530,8 +246,8 @@ class CheckInDialogue:
         return self._answer(hint=self._way_back(face))
 
     def _step_challenge(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
-        challenge = self._running_challenge()
-        if not self._keep(face, self._likeness_asked(challenge)):
+        challenge = self._visit.running_challenge
+        if not self._visit.keep(face, self._likeness_asked(challenge), phase=self._phase):
             return self._answer(refusal=Refusal.IDENTITY_CHANGED)
         seen = challenge.add(face, blink, at_ms, eyes_closed=self._visit.tracker.eyes_closed)
         self._visit.showed_life = self._visit.showed_life or bool(challenge.deeds)
@@ -584,7 +300,7 @@ class CheckInDialogue:
         visit = self._visit
         at_rest = self._is_at_rest(face)
         if at_rest and not visit.tracker.eyes_closed:
-            if not self._keep(face, self.policy.same_face_similarity):
+            if not self._visit.keep(face, self.policy.same_face_similarity, phase=self._phase):
                 return self._answer(refusal=Refusal.IDENTITY_CHANGED)
             if visit.count(Phase.MATCHING) >= visit.looks * self.policy.frames_after:
                 return self._finish(at_ms)
@@ -596,7 +312,7 @@ class CheckInDialogue:
     def _finish(self, at_ms: float) -> Step:
         """Everything was shown: the last questions, then the probe."""
         visit = self._visit
-        refusal = self._found(complete=True)
+        refusal = self._visit.refusal_found(complete=True)
         waited_ms = at_ms - self._entered_at_ms
         if refusal is Refusal.TOO_SLOW and waited_ms <= self.policy.more_frames_ms:
             visit.slow = True
@@ -608,7 +324,7 @@ class CheckInDialogue:
         visit.probe = visit.fused()
         return self._answer(
             probe=LiveProbe(
-                embedding=visit.probe, trace=self._full_trace(), previous=visit.fused_previous()
+                embedding=visit.probe, trace=self._visit.trace(), previous=visit.fused_previous()
             )
         )
 
@@ -616,20 +332,11 @@ class CheckInDialogue:
         face = analysis.main_face
         if face is not None:
             self._visit.face = face
-        if self._has_become_strange(face):
+        if self._visit.has_become_strange(face, self.policy):
             self._start_again()
             return replace(self._step_with_face(analysis, at_ms), ended=PassEnd.OTHER_FACE)
         timed_out = at_ms - self._entered_at_ms > self.policy.pass_ms
         return self._answer(ended=PassEnd.TIMEOUT if timed_out else None)
-
-    def _has_become_strange(self, face: Face | None) -> bool:
-        """Whether several frames in a row showed somebody else's face, and clearly."""
-        if face is None or face.embedding is None or not face.quality.usable:
-            return False
-        assert self._visit.probe is not None  # noqa: S101 -- for the type checker
-        alike = similarity(face.embedding, self._visit.probe) >= self.policy.other_face_similarity
-        self._visit.strange_frames = 0 if alike else self._visit.strange_frames + 1
-        return self._visit.strange_frames >= self.policy.other_face_frames
 
     def _step_leaving(self, analysis: FrameAnalysis, at_ms: float) -> Step:
         face = analysis.main_face
@@ -656,8 +363,8 @@ class CheckInDialogue:
 
     # Transitions
 
-    def _new_visit(self) -> _Visit:
-        return _Visit(
+    def _new_visit(self) -> Visit:
+        return Visit(
             BlinkTracker(self._blink_thresholds),
             RestPose(self._action_thresholds),
             self.liveness,
@@ -706,13 +413,6 @@ class CheckInDialogue:
 
     # What is shown of life
 
-    def _running_challenge(self) -> Challenge:
-        assert self._visit.challenge is not None  # noqa: S101 -- for the type checker
-        return self._visit.challenge
-
-    def _asked_action(self) -> Action | None:
-        return self._running_challenge().asked if self._phase is Phase.CHALLENGE else None
-
     def _likeness_asked(self, challenge: Challenge) -> float:
         if challenge.asked in BLINKS:
             return self.policy.same_face_similarity_closed
@@ -742,36 +442,12 @@ class CheckInDialogue:
         closes = movement.mouth >= self._action_thresholds.rest_share > movement.head
         return Hint.CLOSE_MOUTH if closes else Hint.STRAIGHT
 
-    def _watch(self, analysis: FrameAnalysis, face: Face, at_ms: float, *, good: bool) -> None:
-        """Let the passive checks see the frame, from the first good one on."""
-        visit = self._visit
-        visit.watched = visit.watched or good
-        if not visit.watched:
-            return
-        visit.watch.add(
-            analysis,
-            face,
-            at_ms,
-            action=self._asked_action(),
-            eyes_closed=visit.tracker.eyes_closed,
-        )
-        if analysis.live_confidence is not None:
-            visit.live_confidences.append(analysis.live_confidence)
-
-    def _found(self, *, complete: bool) -> Refusal | None:
-        self._visit.finding = self._visit.watch.finding(complete=complete)
-        return self._visit.finding.reason if self._visit.finding else None
-
     def _model_agrees(self) -> bool:
         """Without an answer of the model, a required one is none."""
         if self._anti_spoofing is not AntiSpoofing.REQUIRED:
             return True
-        confidence = self._live_confidence()
+        confidence = self._visit.live_confidence
         return confidence is not None and confidence >= self.policy.live_confidence
-
-    def _live_confidence(self) -> float | None:
-        given = self._visit.live_confidences
-        return sum(given) / len(given) if given else None
 
     # Checks
 
@@ -800,69 +476,7 @@ class CheckInDialogue:
             and at_ms - self._visit.good_at_ms <= self.policy.max_gap_ms
         )
 
-    def _wants_embedding(self) -> bool:
-        if self._phase is Phase.WAITING:
-            return self._visit.count(Phase.WAITING) < self.policy.frames_before
-        if self._phase is Phase.CHALLENGE:
-            return self._running_challenge().wants_embedding
-        if self._phase is Phase.PASS:
-            return self._frames % COMPARE_FACE_EVERY == 0
-        return self._phase is Phase.MATCHING
-
-    def _embedded_below_ear(self, last: Face) -> float:
-        """Lids are faster than a request. Of those that stay down every second frame will do."""
-        tracker = self._visit.tracker
-        if self._asked_action() not in BLINKS:
-            return 0.0
-        return 0.0 if tracker.eyes_closed and last.embedding is not None else tracker.closed_below
-
-    def _wants_spoof_model(self) -> bool:
-        return (
-            self._anti_spoofing is not AntiSpoofing.OFF
-            and self._phase is Phase.MATCHING
-            and len(self._visit.live_confidences) < self.policy.spoof_model_frames
-        )
-
-    def _looks_for_code(self) -> bool:
-        if self._phase is Phase.PASS:
-            return True
-        return self.takes_passes and self._frames % READ_CODE_EVERY == 0
-
-    def _keep(self, face: Face, likeness: float) -> bool:
-        """Keep the frame's embedding, if it has one; False if it shows another face.
-
-        ``likeness`` is the least similarity to any other frame; of two frames the lower one counts.
-        """
-        if face.embedding is None:
-            return True
-        visit = self._visit
-        for other in visit.sightings:
-            alike = similarity(face.embedding, other.embedding)
-            visit.least_similarity = min(visit.least_similarity, alike)
-            if alike < min(likeness, other.likeness):
-                return False
-        visit.sightings.append(
-            _Sighting(
-                phase=self._phase,
-                embedding=face.embedding,
-                previous=face.previous_embedding,
-                likeness=likeness,
-                weight=fusion_weight(face.quality),
-            )
-        )
-        return True
-
     # Answers
-
-    def _progress(self) -> float:
-        progress = _PROGRESS_AT[self._phase]
-        if self._phase is Phase.CHALLENGE:
-            matching = _PROGRESS_AT[Phase.MATCHING]
-            progress += (matching - progress) * self._running_challenge().progress
-        elif self._phase is Phase.MATCHING:
-            wanted = self._visit.looks * self.policy.frames_after
-            progress += (1 - progress) * min(1.0, self._visit.count(Phase.MATCHING) / wanted)
-        return round(progress, 2)
 
     def _answer(
         self,
@@ -872,60 +486,12 @@ class CheckInDialogue:
         refusal: Refusal | None = None,
         ended: PassEnd | None = None,
     ) -> Step:
-        return Step(
-            phase=self._phase,
-            hint=hint or self._usual_hint(),
-            progress=self._progress(),
-            face=self._visit.face.box if self._visit.face else None,
+        return answer(
+            self._phase,
+            self._visit,
+            self.policy,
+            hint=hint,
             probe=probe,
             refusal=refusal,
-            trace=self._full_trace() if refusal else {},
             ended=ended,
-            asked=self._asked(),
         )
-
-    def _usual_hint(self) -> Hint:
-        asked = self._asked_action()
-        if asked is not None:
-            return HINT_FOR_ACTION[asked]
-        if self._phase is Phase.WAITING and self._visit.why_again is not None:
-            return self._visit.why_again
-        return _HINT_IN[self._phase]
-
-    def _asked(self) -> Asked | None:
-        if self._phase is not Phase.CHALLENGE:
-            return None
-        challenge = self._running_challenge()
-        return Asked(
-            action=challenge.asked,
-            number=challenge.number,
-            of=len(challenge.actions),
-            share=round(challenge.share, 2),
-        )
-
-    def _full_trace(self) -> dict[str, Any]:
-        """The figures that an attempt keeps: no picture and no embedding among them."""
-        visit, challenge = self._visit, self._visit.challenge
-        trace: dict[str, Any] = {
-            "level": visit.level,
-            "challenge": " ".join(challenge.actions) if challenge else "",
-            "nonce": challenge.nonce if challenge else "",
-            "tries": visit.tries,
-            "baseline_ear": round(visit.tracker.baseline, 3),
-            "least_similarity": round(visit.least_similarity, 4),
-            "frames": len(visit.sightings),
-            "actions": [deed.trace() for deed in challenge.deeds] if challenge else [],
-            "missed": list(visit.missed),
-            "wrong": list(visit.wrong),
-            "passive": visit.watch.trace(),
-        }
-        confidence = self._live_confidence()
-        if confidence is not None:
-            trace["live_confidence"] = round(confidence, 3)
-        if visit.finding is not None:
-            trace["finding"] = {
-                "check": visit.finding.check,
-                "figure": round(visit.finding.figure, 3),
-                "limit": visit.finding.limit,
-            }
-        return trace
