@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps face_recognition==1.3.0
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks kiosks --kiosks 8 20 40
+	$(BIN)/python -m benchmarks kiosks --kiosks 20 --nobody
 
 # Pin what requirements*.in ask for, for every platform and Python version.
 lock: setup

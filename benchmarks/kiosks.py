@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -24,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.fernet import Fernet
 from websockets.asyncio.client import ClientConnection, connect
+
+from recognition.engine.types import Image
 
 FPS = 10
 CLIP_S = 20
@@ -48,10 +52,15 @@ class Clip:
     """Frames of one person as JPEG files, ``FPS`` a second: by how far the lids are down."""
 
     by_closure: dict[float, list[bytes]]
-    nobody: bytes
+    empty_room: list[bytes]
 
     def at(self, time_s: float, closure: float) -> bytes:
-        frames = self.by_closure[min(CLOSURES, key=lambda one: abs(one - closure))]
+        return self._of(self.by_closure[min(CLOSURES, key=lambda one: abs(one - closure))], time_s)
+
+    def nobody(self, time_s: float) -> bytes:
+        return self._of(self.empty_room, time_s)
+
+    def _of(self, frames: list[bytes], time_s: float) -> bytes:
         return frames[int(time_s * FPS) % len(frames)]
 
 
@@ -96,17 +105,19 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--kiosks", type=int, nargs="+", default=[8, 20], metavar="N")
     parser.add_argument("--seconds", type=float, default=30.0, help="of measuring each (30)")
     parser.add_argument("--fps", type=float, default=FPS, help=f"of each camera ({FPS})")
+    parser.add_argument("--nobody", action="store_true", help="nobody comes to any kiosk")
     chosen = parser.parse_args(arguments)
     if min(chosen.kiosks) < 1 or chosen.seconds <= 0 or not 0 < chosen.fps <= 30:
         parser.error("expected kiosks from 1, seconds above 0 and 1 to 30 frames a second")
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), chosen.kiosks, seconds=chosen.seconds, fps=chosen.fps)
+        _use_database_in(Path(folder))
+        clip = _without_people(_people()) if chosen.nobody else _people()
+        measure(Path(folder), chosen.kiosks, clip, seconds=chosen.seconds, fps=chosen.fps)
 
 
-def measure(folder: Path, counts: Sequence[int], *, seconds: float, fps: float) -> None:
+def measure(folder: Path, counts: Sequence[int], clip: Clip, *, seconds: float, fps: float) -> None:
     """Print one row for each number of kiosks."""
-    _use_database_in(folder)
-    clip, tokens = _people(), _tokens(folder, max(counts))
+    tokens = _tokens(folder, max(counts))
     print(
         f"{'kiosks':>6} {'frames/s':>9} {'each':>5} {'verdicts/s':>10} "
         f"{'age p50':>8} {'age p99':>8} {'trip p50':>8} {'trip p99':>8} "
@@ -210,7 +221,7 @@ class _Visit:
 
     def frame(self, now_s: float) -> bytes:
         if now_s < self._gone_until_s:
-            return self._clip.nobody
+            return self._clip.nobody(now_s + self._offset_s)
         return self._clip.at(now_s + self._offset_s, self._closure(now_s))
 
     def hear(self, message: dict[str, Any], now_s: float) -> None:
@@ -246,10 +257,15 @@ async def _answer_to(seq: int, line: ClientConnection) -> dict[str, Any]:
 
 def _use_database_in(folder: Path) -> None:
     """Before Django reads its settings, so that nothing of the installation's own is touched."""
+    (folder / "static").mkdir()
     os.environ |= {
         "DATA_DIR": str(folder),
         "DATABASE_URL": f"sqlite:///{folder / 'kiosks.sqlite3'}",
-        "DEBUG": "True",
+        # As it is deployed: with DEBUG, Django keeps every query in memory.
+        "DEBUG": "False",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "TEMPLATE_KEYS": Fernet.generate_key().decode(),
         "LOG_LEVEL": "WARNING",
         "DJANGO_SETTINGS_MODULE": "attendance_site.settings",
     }
@@ -269,16 +285,23 @@ def _people() -> Clip:
     animated = AnimatedPortrait(portrait, landmarks=_face(portrait).landmarks)
     random = np.random.default_rng(1)
 
-    def seen(number: int, closure: float) -> bytes:
+    def taken(scene: Image) -> bytes:
         """With the noise of a camera: no two frames of one are the same."""
-        frame = animated.frame(number / FPS, closure=closure).astype(np.float32)
-        noisy = frame + random.normal(0, CAMERA_NOISE, frame.shape[:2])[..., None]
+        noisy = scene + random.normal(0, CAMERA_NOISE, scene.shape[:2])[..., None]
         return as_jpeg(np.clip(noisy, 0, 255).astype(np.uint8))
+
+    def seen(number: int, closure: float) -> bytes:
+        return taken(animated.frame(number / FPS, closure=closure))
 
     by_closure = {
         closure: [seen(number, closure) for number in range(CLIP_S * FPS)] for closure in CLOSURES
     }
-    return Clip(by_closure, as_jpeg(np.full((480, 640, 3), 128, np.uint8)))
+    room = np.full((480, 640, 3), 128, np.uint8)
+    return Clip(by_closure, [taken(room) for _number in range(CLIP_S * FPS)])
+
+
+def _without_people(clip: Clip) -> Clip:
+    return Clip(dict.fromkeys(CLOSURES, clip.empty_room), clip.empty_room)
 
 
 def _tokens(folder: Path, count: int) -> list[str]:
