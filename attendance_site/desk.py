@@ -90,6 +90,10 @@ GROUPS = (
             "checkin.entrypass",
             "checkin.passuse",
             "checkin.kiosk",
+            "integrations.exportprofile",
+            "integrations.exportschedule",
+            "integrations.exportrun",
+            "roster.periodlock",
         ),
     ),
     ListGroup(

@@ -10,6 +10,7 @@ from checkin.kiosks.admin import KioskAdmin as KioskAdmin  # registers itself
 from checkin.live.admin import LivePages
 from checkin.models import Attendance, CheckinAttempt
 from checkin.people.admin import PersonAdmin as PersonAdmin  # registers itself
+from checkin.period_locks.admin import PeriodLockAdmin as PeriodLockAdmin  # registers itself
 from checkin.reports.admin import ReportAdmin as ReportAdmin  # registers itself
 from checkin.reports.failing_admin import (
     FailingRecognitionAdmin as FailingRecognitionAdmin,  # registers itself

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -104,6 +104,53 @@ def mark(
     attendance_became(
         session=session, student=student, existed=before is not None, row=attendance, at=at
     )
+    announce_after_commit(session.pk)
+    return attendance
+
+
+@transaction.atomic
+def set_times(
+    *,
+    session: ClassSession,
+    student: Student,
+    arrived_at: datetime,
+    left_at: datetime | None,
+    by: User,
+    reason: str,
+    at: datetime,
+    shown: str,
+) -> Attendance:
+    """Say when a student who came arrived and left, where a kiosk was passed by.
+
+    Raises:
+        StaleMarkError: it is not as it was shown any more.
+        MarkRefusedError: it cannot be so, and what to do about it.
+    """
+    session = _locked(session, by, at)
+    attendance = _row_of(session, student)
+    before = state_of(attendance)
+    if key_of(before) != shown:
+        raise StaleMarkError(_stale(student, before))
+    if attendance is None or attendance.status not in CAME:
+        raise MarkRefusedError(_("Who did not come has no times. Mark them present first."))
+    _check_times(session, arrived_at, left_at, at)
+    # As the database gives them back, or the state that is kept would seem another.
+    attendance.arrived_at = arrived_at.astimezone(UTC)
+    attendance.left_at = left_at.astimezone(UTC) if left_at else None
+    if state_of(attendance) == before:
+        raise MarkRefusedError(_("This is what stands there already."))
+    reason = _given(reason)
+    attendance.save()
+    AttendanceChange.objects.create(
+        session=session,
+        student=student,
+        at=at,
+        by=by,
+        before=before,
+        after=state_of(attendance),
+        reason=reason,
+    )
+    attendance_became(session=session, student=student, existed=True, row=attendance, at=at)
     announce_after_commit(session.pk)
     return attendance
 
@@ -212,9 +259,20 @@ def _checked_reason(reason: str, *, status: str, before: State) -> str:
         raise MarkRefusedError(_("Choose present, late, excused or absent."))
     if before and before["status"] == status:
         raise MarkRefusedError(_("This is what stands there already."))
-    reason = " ".join(reason.split())
-    if not reason and (before or status == Status.EXCUSED):
+    if before or status == Status.EXCUSED:
+        return _given(reason)
+    return _storable(reason)
+
+
+def _given(reason: str) -> str:
+    reason = _storable(reason)
+    if not reason:
         raise MarkRefusedError(_("Give a reason: it is kept with the change."))
+    return reason
+
+
+def _storable(reason: str) -> str:
+    reason = " ".join(reason.split())
     if len(reason) > MAX_REASON_LENGTH:
         raise MarkRefusedError(
             _("The reason has %(got)d characters, at most %(most)d are kept. Make it shorter.")
@@ -230,6 +288,19 @@ def _check_time(session: ClassSession, status: str, at: datetime) -> None:
         raise MarkRefusedError(
             _("The session opens at %(time)s. Until then, students can only be excused.")
             % {"time": session.clock(session.opens_at)}
+        )
+
+
+def _check_times(
+    session: ClassSession, arrived_at: datetime, left_at: datetime | None, at: datetime
+) -> None:
+    last = left_at or arrived_at
+    if last < arrived_at:
+        raise MarkRefusedError(_("The leaving lies before the arrival."))
+    if arrived_at < session.opens_at or last > at or arrived_at >= session.closes_at:
+        raise MarkRefusedError(
+            _("Between the opening, %(opens)s, and now: that is when somebody can come and leave.")
+            % {"opens": session.clock(session.opens_at)}
         )
 
 

@@ -285,6 +285,12 @@ class Report(models.TextChoices):
     STUDENT = "student", _("student")
     COURSE = "course", _("course")
     TERM = "term", _("term")
+    #: Its columns are those of an export profile, see `integrations.payroll`.
+    HOURS = "hours", _("working hours")
+
+
+#: The kinds whose columns each user chooses.
+WITH_COLUMNS = [choice for choice in Report.choices if choice[0] != Report.HOURS]
 
 
 class ReportColumns(models.Model):
@@ -296,7 +302,7 @@ class ReportColumns(models.Model):
         on_delete=models.CASCADE,
         related_name="report_columns",
     )
-    report = models.CharField(_("report"), max_length=8, choices=Report)
+    report = models.CharField(_("report"), max_length=8, choices=WITH_COLUMNS)
     columns = models.JSONField(_("columns"))
 
     class Meta:
@@ -345,7 +351,7 @@ class ReportExport(models.Model):
         ordering = ["-made_at", "-pk"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(report__in=["session", "student", "course", "term"]),
+                condition=Q(report__in=["session", "student", "course", "term", "hours"]),
                 name="checkin_report_export_report_known",
             ),
             models.CheckConstraint(

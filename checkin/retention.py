@@ -43,7 +43,7 @@ from recognition.models import (
     Resemblance,
 )
 from recognition.registration import cancel_registration
-from roster.models import CourseEnrolment, RosterClaim, Student
+from roster.models import CourseEnrolment, PeriodLock, RosterClaim, Student
 from roster.selectors import address_of
 
 SECONDS_PER_DAY = 24 * 3600
@@ -226,6 +226,11 @@ def _of_check_ins(at: datetime) -> Iterator[Expired]:
         "changes of attendance by hand",
         records_days,
         AttendanceChange.objects.filter(session__ends_at__lt=at - timedelta(days=records_days)),
+    )
+    yield Expired(
+        "locked periods",
+        records_days,
+        PeriodLock.objects.filter(last_day__lt=(at - timedelta(days=records_days + 1)).date()),
     )
     yield Expired(
         "warnings of low attendance",

@@ -241,7 +241,7 @@ def record_pass(
 
 def _still_open(sessions: Sequence[ClassSession], at: datetime) -> list[ClassSession]:
     rows = locked_sessions().filter(pk__in=[session.pk for session in sessions]).order_by("pk")
-    return [session for session in rows if session.is_open(at)]
+    return [session for session in rows if session.is_open(at) and not session.period_lock()]
 
 
 def _entry_by_face(

@@ -274,12 +274,20 @@ class ClassSessionAdmin(CourseScopedAdmin):
             obj.changed_by_hand = True
         super().save_model(request, obj, form, change)
 
+    def has_delete_permission(self, request: HttpRequest, obj: ClassSession | None = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.period_lock() is None)
+
     def delete_model(self, request: HttpRequest, obj: ClassSession) -> None:
         delete_session(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ClassSession]) -> None:
-        for session in queryset.select_related("series"):
-            delete_session(session)
+        for session in queryset.select_related("series", "course"):
+            if session.period_lock() is None:
+                delete_session(session)
+            else:
+                text = _("%(session)s stays: its day is locked.") % {"session": session}
+                self.message_user(request, text, messages.ERROR)
 
 
 @admin.register(SessionSeries)

@@ -6,7 +6,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from roster.models import ClassSession, Room, SessionSeries
+from roster.models import ClassSession, PeriodLock, Room, SessionSeries
 from roster.series import (
     SeriesPlan,
     SeriesRefusedError,
@@ -83,10 +83,24 @@ class ClassSessionForm(forms.ModelForm):
         for name in self.DEFAULTS:
             if cleaned.get(name) is None:
                 cleaned[name] = getattr(course, name)
+        self._refuse_locked_days(cleaned)
         starts_at, ends_at = (cleaned.get(name) for name in self.TIMES)
         if starts_at and ends_at and starts_at < ends_at:
             self._refuse_overlaps(cleaned)
         return cleaned
+
+    def _refuse_locked_days(self, cleaned: dict[str, Any]) -> None:
+        """A session neither enters nor leaves days that are settled, nor changes within them."""
+        course, starts_at = cleaned["course"], cleaned.get("starts_at")
+        lock = self.instance.period_lock() if self.instance.pk else None
+        if lock is None and starts_at is not None:
+            lock = PeriodLock.on(course, timezone.localtime(starts_at, course.zone).date())
+        if lock is not None:
+            self.add_error(
+                None,
+                _("The days from %(first)s to %(last)s are locked: nothing in them is changed.")
+                % {"first": lock.first_day, "last": lock.last_day},
+            )
 
     def _refuse_overlaps(self, cleaned: dict[str, Any]) -> None:
         course, room = cleaned["course"], cast(Room | None, cleaned.get("room"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import zoneinfo
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -593,10 +593,22 @@ class ClassSession(models.Model):
         """Its own, or else the course's."""
         return EntryPolicy(self.own_entry_policy or self.course.entry_policy)
 
+    @property
+    def day(self) -> date:
+        """The day to which all of it belongs, also after midnight: that of its start."""
+        return timezone.localtime(self.starts_at, self.course.zone).date()
+
     def is_locked(self, at: datetime) -> bool:
         """Whether its records can no longer be changed by hand."""
+        return self.is_locked_by_its_course(at) or self.period_lock() is not None
+
+    def is_locked_by_its_course(self, at: datetime) -> bool:
         days = self.course.locks_after_days
         return days is not None and at >= self.ends_at + timedelta(days=days)
+
+    def period_lock(self) -> PeriodLock | None:
+        """The lock in force on its day, of its course or of the whole institution."""
+        return PeriodLock.on(self.course, self.day)
 
     @property
     def held_until(self) -> datetime:
@@ -612,3 +624,79 @@ class ClassSession(models.Model):
         if self.closed_at is None and at < self.opens_at:
             return self.State.PLANNED
         return self.State.CLOSED
+
+
+class PeriodLock(models.Model):
+    """Days of which no attendance is changed any more: they were paid, or reported.
+
+    A day is that of the course's clocks, and a session belongs to the day on which it starts.
+    Rows are never edited, but for the unlocking, and never deleted before their time.
+    """
+
+    course = models.ForeignKey(
+        Course,
+        verbose_name=_("course"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="period_locks",
+        help_text=_("Empty: all courses."),
+    )
+    first_day = models.DateField(_("first day"))
+    last_day = models.DateField(_("last day"))
+    reason = models.CharField(
+        _("reason"), max_length=300, help_text=_("Kept with the lock, like “paid in March”.")
+    )
+    locked_at = models.DateTimeField(_("locked at"), default=timezone.now, editable=False)
+    locked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("locked by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    unlocked_at = models.DateTimeField(_("unlocked at"), null=True, editable=False)
+    unlocked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("unlocked by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    unlock_reason = models.CharField(
+        _("reason for unlocking"), max_length=300, blank=True, editable=False
+    )
+
+    class Meta:
+        verbose_name = _("locked period")
+        verbose_name_plural = _("locked periods")
+        ordering = ["-first_day", "-pk"]
+        indexes = [models.Index(fields=["last_day"], name="roster_period_lock_last_day")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(last_day__gte=F("first_day")),
+                name="roster_period_lock_ends_after_start",
+                violation_error_message=_("The last day lies before the first."),
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="roster_period_lock_has_a_reason"),
+            models.CheckConstraint(
+                condition=Q(unlocked_at=None, unlock_reason="")
+                | Q(~Q(unlock_reason=""), unlocked_at__isnull=False),
+                name="roster_period_unlock_has_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_day} – {self.last_day}"
+
+    @classmethod
+    def on(cls, course: Course, day: date) -> PeriodLock | None:
+        """The lock in force on a day of a course, of the course or of the institution."""
+        return cls.objects.filter(
+            Q(course=None) | Q(course=course.pk),
+            first_day__lte=day,
+            last_day__gte=day,
+            unlocked_at=None,
+        ).first()

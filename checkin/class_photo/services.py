@@ -23,6 +23,7 @@ from checkin.live.events import announce_after_commit
 from checkin.locks import locked
 from checkin.marking import state_of
 from checkin.models import Attendance, AttendanceChange
+from checkin.sessions.services import locked_sentence
 from recognition.engine.assignment import assign
 from recognition.engine.gallery import Decision, Gallery
 from recognition.engine.thresholds import CLASS_PHOTO_IDENTIFICATION
@@ -68,6 +69,8 @@ def why_not_now(session: ClassSession, at: datetime) -> str:
 
     It can until the absences are written, also when the session's end has passed.
     """
+    if session.period_lock() is not None:
+        return locked_sentence(session)
     if at < session.opens_at:
         return _("The session opens at %(time)s. Take the picture when the class is there.") % {
             "time": session.clock(session.opens_at)

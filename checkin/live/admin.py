@@ -5,6 +5,7 @@ Everything works by links and forms; the page's script only makes it faster.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django import forms
@@ -28,7 +29,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from checkin.live.selectors import Line, Viewer, clock, history_of, snapshot_of, viewer_of
-from checkin.marking import MAX_REASON_LENGTH, MarkRefusedError, mark, status_word, undo
+from checkin.marking import (
+    MAX_REASON_LENGTH,
+    MarkRefusedError,
+    mark,
+    set_times,
+    status_word,
+    undo,
+)
 from checkin.models import Attendance, AttendanceChange
 from roster.models import ClassSession, Student
 from roster.scoping import ReadOnlyAdmin
@@ -42,6 +50,9 @@ ONLY = {
     "excused": ("excused",),
     "missing": ("", "absent"),
 }
+
+
+_MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
 
 class MarkForm(forms.Form):
@@ -58,6 +69,26 @@ class MarkForm(forms.Form):
     shown = forms.CharField(widget=forms.HiddenInput)
 
 
+class TimesForm(forms.Form):
+    """Typed as the clocks of the course tell them."""
+
+    arrived = forms.DateTimeField(label=gettext_lazy("Arrived"), widget=_MOMENT)
+    left = forms.DateTimeField(label=gettext_lazy("Left"), required=False, widget=_MOMENT)
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=MAX_REASON_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text=gettext_lazy("Kept with the change."),
+    )
+    shown = forms.CharField(widget=forms.HiddenInput)
+
+    def moment(self, name: str, session: ClassSession) -> datetime | None:
+        typed = self.cleaned_data[name]
+        if typed is None:
+            return None
+        return timezone.make_aware(timezone.make_naive(typed), session.course.zone)
+
+
 class LivePages(ReadOnlyAdmin):
     """Pages of attendance, session by session."""
 
@@ -72,6 +103,11 @@ class LivePages(ReadOnlyAdmin):
                 "students/<int:student_pk>/",
                 self.student_view,
                 "checkin_attendance_live_student",
+            ),
+            page(
+                "students/<int:student_pk>/times/",
+                require_POST(self.times_view),
+                "checkin_attendance_live_times",
             ),
             page("undo/", require_POST(self.undo_view), "checkin_attendance_live_undo"),
         ]
@@ -135,6 +171,34 @@ class LivePages(ReadOnlyAdmin):
         }
         return _done(request, viewer, done)
 
+    def times_view(self, request: HttpRequest, session_pk: int, student_pk: int) -> HttpResponse:
+        viewer = _viewer(request, session_pk)
+        if not viewer.may_mark:
+            raise PermissionDenied
+        student = get_object_or_404(students_of(viewer.user), pk=student_pk)
+        form = TimesForm(request.POST, auto_id="times_%s")
+        if not form.is_valid():
+            messages.error(request, _("Nothing was changed: give both day and time, and a reason."))
+            return HttpResponseRedirect(_student_page_of(viewer, student))
+        arrived_at = form.moment("arrived", viewer.session)
+        assert arrived_at is not None  # noqa: S101 -- for the type checker
+        try:
+            set_times(
+                session=viewer.session,
+                student=student,
+                arrived_at=arrived_at,
+                left_at=form.moment("left", viewer.session),
+                by=viewer.user,
+                reason=form.cleaned_data["reason"],
+                at=timezone.now(),
+                shown=form.cleaned_data["shown"],
+            )
+        except MarkRefusedError as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, _("%(student)s: times changed.") % {"student": student.name})
+        return HttpResponseRedirect(_student_page_of(viewer, student))
+
     def undo_view(self, request: HttpRequest, session_pk: int) -> HttpResponse:
         viewer = _viewer(request, session_pk)
         if not viewer.may_mark:
@@ -152,12 +216,14 @@ class LivePages(ReadOnlyAdmin):
         self, request: HttpRequest, viewer: Viewer, line: Line, form: MarkForm
     ) -> HttpResponse:
         student = Student(pk=line.student)
+        row = Attendance.objects.filter(session=viewer.session, student=student).first()
         context = {
             **_frame(self, request, viewer),
             "title": line.name,
             "viewer": viewer,
             "line": line,
             "form": form,
+            "times": _times_form(viewer.session, row, line),
             "history": history_of(viewer.session, student) if viewer.may_see_changes else [],
         }
         return render(request, "admin/checkin/live_student.html", context)
@@ -190,6 +256,22 @@ def _hours(session: ClassSession) -> str:
 def _form_of(request: HttpRequest, line: Line) -> MarkForm:
     wanted = request.GET.get("status", "")
     return MarkForm(initial={"status": wanted or line.status, "shown": line.shown})
+
+
+def _times_form(session: ClassSession, row: Attendance | None, line: Line) -> TimesForm | None:
+    """Of who came; the moments as the clocks of the course tell them."""
+    if row is None or row.arrived_at is None or not line.may_mark:
+        return None
+    moments = {"arrived": row.arrived_at, "left": row.left_at}
+    clocks = {
+        name: timezone.make_naive(moment, session.course.zone) if moment else None
+        for name, moment in moments.items()
+    }
+    return TimesForm(initial={**clocks, "shown": line.shown}, auto_id="times_%s")
+
+
+def _student_page_of(viewer: Viewer, student: Student) -> str:
+    return reverse("admin:checkin_attendance_live_student", args=[viewer.session.pk, student.pk])
 
 
 def _counts(counts: dict[str, int]) -> list[tuple[str, str, int]]:

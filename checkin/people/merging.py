@@ -26,7 +26,7 @@ from recognition.sealing import TemplateUnreadableError, seal_picture, seal_vect
 from recognition.selectors import open_registration
 from recognition.services import revoke_template, sealed, withdraw_consent
 from roster.events import student_merged
-from roster.models import Student
+from roster.models import PeriodLock, Student
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def plan_merge(*, keep: Student, other: Student) -> Plan:
                 "remove the other account from its student, then merge."
             )
         )
+    _check_not_settled(other)
     speaker = _whose_word_holds(keep, other)
     return Plan(
         shared_courses=keep.courses.filter(enrolments__student=other).count(),
@@ -111,6 +112,20 @@ def merge_students(*, keep: Student, other: Student) -> None:
         # The person's last word is no, under one number or the other.
         withdraw_consent(student=keep)
     logger.info("student %s was merged into student %s", other_pk, keep.pk)
+
+
+def _check_not_settled(other: Student) -> None:
+    """What was paid or reported under a number stays under it."""
+    if PeriodLock.objects.filter(unlocked_at=None).exists():
+        for row in other.attendance.select_related("session__course"):
+            if (lock := row.session.period_lock()) is not None:
+                raise MergeRefusedError(
+                    _(
+                        "%(student)s has records in the locked days from %(first)s to %(last)s. "
+                        "Keep that record and merge the other into it, or unlock the days first."
+                    )
+                    % {"student": other, "first": lock.first_day, "last": lock.last_day}
+                )
 
 
 # Course lists and attendance

@@ -34,6 +34,7 @@ from checkin.reports.forms import TermForm, WarnForm
 from checkin.reports.low_attendance import warn, whom_to_warn
 from checkin.reports.rates import Term
 from checkin.reports.selectors import (
+    COLUMNS,
     EACH_SESSION,
     Column,
     Found,
@@ -177,7 +178,7 @@ class ReportAdmin(ForReadersOfAttendance):
         kind = request.POST.get("kind", "")
         if kind not in ReportExport.Kind:
             raise Http404
-        return _file(
+        return file_response(
             make_export(
                 found=found, subject=subject, columns=columns, kind=kind, user=_user(request)
             )
@@ -187,7 +188,7 @@ class ReportAdmin(ForReadersOfAttendance):
 
     def columns_view(self, request: HttpRequest, report: str) -> HttpResponse:
         """Tick what is shown; a press on an arrow saves and moves."""
-        if report not in Report:
+        if report not in COLUMNS:
             raise Http404
         back = _back(request)
         if request.method == "POST":
@@ -224,7 +225,7 @@ class ReportAdmin(ForReadersOfAttendance):
     def download_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         export = get_object_or_404(exports_of(_user(request), at=timezone.now()), pk=pk)
         try:
-            return _file(export)
+            return file_response(export)
         except ExportUnreadableError as error:
             messages.error(request, str(error))
             return redirect("admin:checkin_report_exports")
@@ -312,7 +313,8 @@ def _subject(found: Found, term: Term) -> str:
     return found.subject
 
 
-def _file(export: ReportExport) -> HttpResponse:
+def file_response(export: ReportExport) -> HttpResponse:
+    """An export as a download that no cache keeps."""
     response = HttpResponse(
         content_of(export), content_type=_CONTENT_TYPES[ReportExport.Kind(export.kind)]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,27 +40,50 @@ class ExportUnreadableError(Exception):
     """The file cannot be decrypted; the text is for the person who wants it."""
 
 
-@transaction.atomic
 def make_export(
     *, found: Found, subject: str, columns: list[Column], kind: str, user: User
 ) -> ReportExport:
     """Write the report as a file with these columns and keep it."""
-    file_format = FORMATS[Kind(kind)]()
-    table = table_of(found, columns)
-    content = file_format.export_data(table)
     made_at = timezone.now()
-    export = ReportExport.objects.create(
-        made_by=user,
-        made_at=made_at,
+    return keep_file(
+        content=FORMATS[Kind(kind)]().export_data(table_of(found, columns)),
         report=found.report,
         subject=subject,
         kind=kind,
         file_name=file_name(found, made_at, kind),
         row_count=len(found.lines),
+        courses=found.courses,
+        user=user,
+        made_at=made_at,
+    )
+
+
+@transaction.atomic
+def keep_file(
+    *,
+    content: bytes,
+    report: Report,
+    subject: str,
+    kind: str,
+    file_name: str,
+    row_count: int,
+    courses: Iterable[Course],
+    user: User | None,
+    made_at: datetime,
+) -> ReportExport:
+    """Keep a file, encrypted, until it expires or somebody of these courses is erased."""
+    export = ReportExport.objects.create(
+        made_by=user,
+        made_at=made_at,
+        report=report,
+        subject=subject,
+        kind=kind,
+        file_name=file_name,
+        row_count=row_count,
         sealed_file=keyring().encrypt(content),
     )
-    export.courses.set(found.courses)
-    logger.info("user %s exported report %s", user.pk, export.pk)
+    export.courses.set(courses)
+    logger.info("export %s of a report was made for user %s", export.pk, user and user.pk)
     return export
 
 

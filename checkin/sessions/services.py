@@ -45,11 +45,16 @@ def close_session(
     Closed already, or not yet over for the clock, it stays as it is: nothing is returned.
 
     Raises:
-        SessionRefusedError: it has not opened yet, so that nobody could come.
+        SessionRefusedError: it has not opened yet, so that nobody could come, or its day is locked.
     """
     session = locked(session)
     if session.closed_at is not None or (by is None and at < session.closes_at):
         return None
+    # Not by the course's own number of days, after which a clock that stood still may close.
+    if session.period_lock() is not None:
+        if by is None:
+            return None
+        raise SessionRefusedError(locked_sentence(session))
     if at < session.opens_at:
         raise SessionRefusedError(
             _(
@@ -127,7 +132,15 @@ def reopen_session(
 
 
 def locked_sentence(session: ClassSession) -> str:
-    """Why nothing of a session whose records are locked is changed any more."""
+    """Why nothing of a session whose records are locked is changed any more.
+
+    Students read it too: it names nobody.
+    """
+    if lock := session.period_lock():
+        return _(
+            "The records of %(session)s are locked: the days from %(first)s to %(last)s are "
+            "settled. Whoever administers the desk can unlock them."
+        ) % {"session": session, "first": lock.first_day, "last": lock.last_day}
     days = session.course.locks_after_days or 0
     return ngettext(
         "The records of %(session)s are locked: its course locks them %(days)d day after a "

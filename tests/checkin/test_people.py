@@ -62,6 +62,7 @@ def test_every_model_of_ours_is_listed_or_says_nothing_about_a_student() -> None
         "roster.ClassSession",
         "roster.SessionSeries",
         "roster.Holiday",
+        "roster.PeriodLock",  # days, and who of the staff locked them
         "checkin.SessionClosing",  # counts, and who of the staff closed it
         "recognition.PhotoImport",  # its rows of each student are listed
         "recognition.GalleryEvaluation",  # shares of everybody, and who of the staff asked
