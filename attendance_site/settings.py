@@ -457,6 +457,15 @@ ENTRY_PASS_DAYS = at_least("ENTRY_PASS_DAYS", 8, 1)
 
 KIOSK_TOKEN_GRACE_HOURS = at_least("KIOSK_TOKEN_GRACE_HOURS", 24, 1)
 
+# Scheduled exports, see integrations.payroll
+
+# The one folder below which they may be written; empty: nowhere.
+PAYROLL_EXPORT_DIR = env.str("PAYROLL_EXPORT_DIR", "")
+# Keys are found as boto3 finds them: AWS_ACCESS_KEY_ID, a profile, or the machine's own role.
+PAYROLL_S3_BUCKET = env.str("PAYROLL_S3_BUCKET", "")
+PAYROLL_S3_ENDPOINT_URL = env.str("PAYROLL_S3_ENDPOINT_URL", "")
+PAYROLL_S3_REGION = env.str("PAYROLL_S3_REGION", "")
+
 # Retention, see checkin.retention
 
 ATTEMPT_RETENTION_DAYS = at_least("ATTEMPT_RETENTION_DAYS", 90, 1)

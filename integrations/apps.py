@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -16,7 +19,23 @@ class IntegrationsConfig(AppConfig):
         from checkin.retention import expire_too
         from integrations import people
         from integrations.events.services import keep_events
+        from integrations.payroll import retention
 
         receive_events(keep_events)
         keep_in_mind(people.KINDS)
         expire_too(people.expired)
+        expire_too(retention.expired)
+        post_migrate.connect(
+            _ready_profiles, sender=self, dispatch_uid="integrations.ready_profiles"
+        )
+
+
+def _ready_profiles(**kwargs: Any) -> None:
+    """Also called where the migrations of this app are taken back, or not all were made."""
+    from django.db import connection
+
+    from integrations.payroll.models import ExportProfile
+    from integrations.payroll.ready import ensure_ready_profiles
+
+    if ExportProfile._meta.db_table in connection.introspection.table_names():
+        ensure_ready_profiles()

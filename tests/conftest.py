@@ -30,6 +30,7 @@ def _no_threads_of_a_server() -> Iterator[None]:
         patch.setattr("recognition.cohort.work.start_photo_imports", lambda: None)
         patch.setattr("integrations.events.work.start_outbox", lambda: None)
         patch.setattr("recognition.evaluation.work.start_measurements", lambda: None)
+        patch.setattr("integrations.payroll.clock.start_export_clock", lambda: None)
         yield
 
 

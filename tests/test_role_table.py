@@ -18,7 +18,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 
 from accounts.keyring import keyring
@@ -38,6 +38,7 @@ from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
 from checkin.services import issue_kiosk_token
 from integrations.operations.readiness import readiness
+from integrations.payroll.models import ExportProfile, ExportRun, ExportSchedule
 from recognition.cohort.models import PhotoImport
 from recognition.models import (
     FaceRegistration,
@@ -51,6 +52,7 @@ from roster.models import (
     Course,
     CourseEnrolment,
     Holiday,
+    PeriodLock,
     Room,
     RosterClaim,
     Student,
@@ -177,6 +179,29 @@ class Half:
             course=self.course, archive_name=f"{code}.zip", replaces_known=False
         )
         self.group = Group.objects.create(name=f"Group {code}")
+        self.profile = self._profile(f"Profile {code}")
+        self.schedule = ExportSchedule.objects.create(
+            profile=self._profile(f"Scheduled {code}"), next_at=self.session.starts_at
+        )
+        self.spare_schedule = ExportSchedule.objects.create(
+            profile=self.schedule.profile, next_at=self.session.starts_at
+        )
+        self.run = ExportRun.objects.create(
+            schedule=self.schedule,
+            first_day=date(2020, 5, 1),
+            last_day=date(2020, 5, 31),
+            state=ExportRun.State.FAILED,
+        )
+        self.lock = PeriodLock.objects.create(
+            course=self.course,
+            first_day=date(2020, 5, 1),
+            last_day=date(2020, 5, 31),
+            reason=f"Paid {code}",
+        )
+
+    def _profile(self, name: str) -> ExportProfile:
+        columns = [{"code": "name", "heading": "Name"}, {"code": "hours", "heading": "Hours"}]
+        return ExportProfile.objects.create(name=name, owner=self.lecturer, columns=columns)
 
     @property
     def face(self) -> StudentFace:
@@ -937,6 +962,134 @@ def see_public_pages(visit: Visit) -> Answers:
     return {page: visit.client.get(page).status_code == 200 for page in pages}
 
 
+# Working hours
+
+
+def _own_profile(visit: Visit) -> ExportProfile:
+    """The visitor's, or of the lecturer of the other half."""
+    if visit.which == OWN and visit.role in visit.school.members:
+        ExportProfile.objects.filter(pk=visit.half.profile.pk).update(
+            owner=visit.school.members[visit.role]
+        )
+    return visit.half.profile
+
+
+def _profile_form(half: Half) -> dict[str, Any]:
+    return {
+        "name": f"New {half.code}",
+        "kind": "hours",
+        "courses": [half.course.pk],
+        "columns-code": ["name"],
+        "columns-heading": ["Who"],
+        "columns-text": [""],
+        "columns-place": ["10"],
+        "grouping": "period",
+        "rounding": "none",
+        "rounding_step_min": 1,
+        "rounding_level": "shift",
+        "break_after_min": 0,
+        "break_min": 0,
+        "file_kind": "csv",
+        "hours_as": "decimal",
+        "date_format": "%Y-%m-%d",
+        "time_format": "%H:%M",
+        "delimiter": ",",
+        "decimal_separator": ".",
+        "quoting": "minimal",
+        "encoding": "utf-8",
+    }
+
+
+profiles = Desk(
+    "integrations_exportprofile",
+    row=_own_profile,
+    text=lambda visit: visit.half.profile.name,
+    form=_profile_form,
+)
+schedules = Desk(
+    "integrations_exportschedule",
+    row=lambda visit: visit.half.schedule,
+    text=lambda visit: visit.half.schedule.profile.name,
+    deletable=lambda visit: visit.half.spare_schedule,
+    form=lambda half: {
+        "profile": half.schedule.profile.pk,
+        "active": "on",
+        "rhythm": "daily",
+        "weekday": 0,
+        "month_day": 1,
+        "at": "05:00",
+        "timezone": "UTC",
+        "target": "folder",
+        "place": half.code,
+    },
+)
+runs = Desk(
+    "integrations_exportrun",
+    row=lambda visit: visit.half.run,
+    text=lambda visit: visit.half.schedule.profile.name,
+)
+locks = Desk(
+    "roster_periodlock",
+    row=lambda visit: visit.half.lock,
+    text=lambda visit: visit.half.lock.reason,
+    form=lambda half: {
+        "course": half.course.pk,
+        "first_day": "2020-06-01",
+        "last_day": "2020-06-30",
+        "reason": "Paid",
+    },
+)
+
+
+def with_a_folder(attempt: Try) -> Try:
+    def attempt_there(visit: Visit) -> Answers:
+        with override_settings(PAYROLL_EXPORT_DIR=settings.DATA_DIR / "exports"):
+            return attempt(visit)
+
+    return attempt_there
+
+
+def run_schedule(visit: Visit) -> Answers:
+    pk = visit.half.schedule.pk
+    address = reverse("admin:integrations_exportschedule_run", args=[pk])
+    waiting = ExportRun.objects.filter(schedule=pk, state="waiting")
+    with undone():
+        visit.client.post(address)
+        by_its_page = waiting.exists()
+    with undone():
+        schedules.act(visit, visit.half.schedule, "run_now")
+        by_the_list = waiting.exists()
+    return {"by its page": by_its_page, "by the list": by_the_list}
+
+
+def _hours_page(visit: Visit) -> str:
+    """Of a ready profile, and the day of a session in which the half's student has worked."""
+    half = visit.half
+    an_attendance(half.closed, half.student, left_at=half.closed.ends_at)
+    profile = ExportProfile.objects.get(ready="generic")
+    address = reverse("admin:integrations_exportprofile_preview", args=[profile.pk])
+    return f"{address}?since={half.closed.day}&until={half.closed.day}"
+
+
+def see_hours(visit: Visit) -> Answers:
+    address, name = _hours_page(visit), visit.half.student.name
+    of_the_course = f"{address}&course={visit.half.course.pk}"
+    return {
+        "of all courses": shows(visit.client.get(address), name),
+        "of the course": shows(visit.client.get(of_the_course), name),
+    }
+
+
+def export_hours(visit: Visit) -> Answers:
+    address, name = _hours_page(visit), visit.half.student.name
+    of_the_course = f"{address}&course={visit.half.course.pk}"
+    return {
+        "of all courses": shows(visit.client.post(address), name),
+        "of the course": shows(visit.client.post(of_the_course), name),
+        "kept": ReportExport.objects.filter(report="hours", courses=visit.half.course).exists(),
+    }
+
+
 @dataclass(frozen=True)
 class Tried:
     """The verbs of one line of the table. What is scoped belongs to a course, or to a student."""
@@ -1087,6 +1240,31 @@ TRIED = {
     "Warnings of low attendance": Tried({"see": see_low_attendance, "send": warn_of_attendance}),
     "Failing recognition": Tried(
         {"see": see_failing_recognition, "invite": invite_to_register_again}
+    ),
+    "Files of working hours": Tried({"see": see_hours, "export": export_hours}),
+    "Export profiles": Tried(profiles.verbs()),
+    "Scheduled exports": Tried(
+        schedules.verbs(run=run_schedule)
+        | {"add": with_a_folder(schedules.add), "change": with_a_folder(schedules.change)},
+        scoped=False,
+    ),
+    "Runs of scheduled exports": Tried(
+        runs.verbs(repeat=runs.action("try_again", runs.row, lambda row: row.state == "waiting")),
+        scoped=False,
+    ),
+    "Locked periods": Tried(
+        {
+            "see": locks.see,
+            "lock": locks.add,
+            "change": locks.change,
+            "delete": locks.delete,
+            "unlock": locks.action(
+                "unlock",
+                locks.row,
+                lambda row: row.unlocked_at is not None,
+                reason="Wrong hours",
+            ),
+        }
     ),
     "Notices of entries to a course": Tried(
         {"see": see_choice_of_notices, "choose": choose_notices_of_course}

@@ -360,6 +360,7 @@ def test_a_registrar_sees_every_course_and_changes_no_record(client, math_sessio
     assert "MATH" in page
     assert "CHEM" in page
     assert set(re.findall(r"/admin/([a-z/]+)/add/", page)) == {
+        "integrations/exportprofile",
         "roster/periodlock",
     }
 

@@ -63,6 +63,9 @@ def test_every_model_of_ours_is_listed_or_says_nothing_about_a_student() -> None
         "roster.SessionSeries",
         "roster.Holiday",
         "roster.PeriodLock",  # days, and who of the staff locked them
+        "integrations.ExportProfile",  # columns and formats
+        "integrations.ExportSchedule",  # when and where to
+        "integrations.ExportRun",  # what became of a file; the file itself is listed
         "checkin.SessionClosing",  # counts, and who of the staff closed it
         "recognition.PhotoImport",  # its rows of each student are listed
         "recognition.GalleryEvaluation",  # shares of everybody, and who of the staff asked
