@@ -65,7 +65,7 @@ class KioskForm(ModelForm):
 @admin.register(Kiosk)
 class KioskAdmin(OfferedLookupsOnly, admin.ModelAdmin):
     form = KioskForm
-    list_display = ["name", "room", "standing", "last_seen", "frame_rate", "light", "version"]
+    list_display = ["name", "standing", "room", "last_seen", "frame_rate", "light", "version"]
     list_filter = ["room", ("revoked_at", admin.EmptyFieldListFilter)]
     list_select_related = ["room"]
     search_fields = ["name", "room__name"]
@@ -227,5 +227,5 @@ class KioskAdmin(OfferedLookupsOnly, admin.ModelAdmin):
 def _qr(address: str) -> SafeString:
     """An SVG without inline style; its colours are those of print, which cameras expect."""
     drawn = segno.make(address, error="m", micro=False)
-    svg = drawn.svg_inline(scale=6, border=4, dark="#000", light="#fff", svgclass="qr")
+    svg = drawn.svg_inline(border=4, dark="#000", light="#fff", svgclass="qr", omitsize=True)
     return mark_safe(svg)  # noqa: S308 -- shapes only: the address is drawn, not written

@@ -93,10 +93,10 @@ def test_an_unpaired_device_asks_for_the_code_and_explains_a_wrong_one(
     form = page.locator('[data-screen="pairing"]')
 
     expect(form).to_be_visible()
-    page.fill("#pairing-token", "wrong")
+    page.fill("#pairing-code", "wrong")
     page.keyboard.press("Enter")
     expect(form).to_contain_text("No kiosk has this code")
-    page.fill("#pairing-token", token)
+    page.fill("#pairing-code", token)
     page.keyboard.press("Enter")
     expect(form).to_be_hidden()
     assert page.context.cookies()[0]["httpOnly"]

@@ -53,6 +53,8 @@ class Written:
 @pytest.fixture
 def written() -> Iterator[Written]:
     """What a site with LOG_FORMAT=json writes, at the usual level."""
+    import attendance_site.asgi  # noqa: F401  its first import sets the handlers anew
+
     kept = Written()
     root = logging.getLogger()
     root.addHandler(kept.handler)

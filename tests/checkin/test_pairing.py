@@ -266,9 +266,8 @@ def test_a_code_is_made_for_one_kiosk(as_admin, kiosk, room_101):
 
 def drawn(svg: str) -> Image:
     """The pixels of a symbol: its path is of horizontal lines, a module high."""
-    side = int(re.search(r'width="(\d+)"', svg)[1])
-    scale = float(re.search(r"scale\((\d+)\)", svg)[1])
-    image = np.full((side, side, 3), 255, np.uint8)
+    side = int(re.search(r'viewBox="0 0 (\d+)', svg)[1])
+    modules = np.full((side, side), 255, np.uint8)
     path = re.findall(r'd="([^"]+)"', svg)[-1]
     column = row = 0.0
     for command, numbers in re.findall(r"([Mmh])([-\d. ]+)", path):
@@ -278,7 +277,6 @@ def drawn(svg: str) -> Image:
         elif command == "m":
             column, row = column + values[0], row + values[1]
         else:
-            top, left = round((row - 0.5) * scale), round(column * scale)
-            image[top : top + round(scale), left : left + round(values[0] * scale)] = 0
+            modules[int(row - 0.5), int(column) : int(column + values[0])] = 0
             column += values[0]
-    return image
+    return np.repeat(modules.repeat(8, 0).repeat(8, 1)[..., None], 3, 2)

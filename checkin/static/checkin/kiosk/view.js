@@ -84,7 +84,7 @@ export class View {
     for (const section of document.querySelectorAll("[data-screen]")) {
       section.hidden = section.dataset.screen !== name;
     }
-    if (name === "pairing") document.getElementById("pairing-token").focus();
+    if (name === "pairing") document.getElementById("pairing-code").focus();
   }
 
   #renderPlace({ kiosk, link }) {
@@ -159,7 +159,7 @@ export class View {
     const words = pairing.words ?? (pairing.text ? this.#texts(pairing.text) : "");
     setText(error.querySelector("span"), words);
     error.hidden = !words;
-    document.getElementById("pairing-token").toggleAttribute("aria-invalid", Boolean(words));
+    document.getElementById("pairing-code").toggleAttribute("aria-invalid", Boolean(words));
     document.querySelector(".pairing button").disabled = pairing.busy;
   }
 
