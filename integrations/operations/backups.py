@@ -146,13 +146,14 @@ def _rows_by_table() -> dict[str, int]:
 
 def _files_folder() -> Path | None:
     """Where the site keeps files of its own; none where that is another machine."""
-    location = settings.STORAGES["default"].get("OPTIONS", {}).get("location")
-    return Path(location) if location and Path(location).is_dir() else None
+    storage: dict[str, Any] = settings.STORAGES["default"]
+    location = storage.get("OPTIONS", {}).get("location")
+    return Path(location) if location else None
 
 
 def _copy_files(to: Path) -> None:
     files = _files_folder()
-    if files is not None:
+    if files is not None and files.is_dir():
         shutil.copytree(files, to)
 
 
@@ -183,10 +184,9 @@ def restore(folder: Path, *, replace: bool = False) -> Manifest:
     if not file.is_file():
         raise BackupError(f"{file} is missing: the backup is not whole")
     _load(file)
-    kept = folder / FILES
-    location = settings.STORAGES["default"].get("OPTIONS", {}).get("location")
-    if kept.is_dir() and location:
-        shutil.copytree(kept, location, dirs_exist_ok=True)
+    kept, files = folder / FILES, _files_folder()
+    if kept.is_dir() and files is not None:
+        shutil.copytree(kept, files, dirs_exist_ok=True)
     _compare(manifest)
     return manifest
 

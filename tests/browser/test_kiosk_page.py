@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from checkin.kiosks.pairing import as_shown, new_pairing_code
 from checkin.models import Attendance, Kiosk
 from checkin.services import revoke_kiosk
 from recognition.engine.types import Embedding
@@ -86,22 +88,34 @@ def test_without_a_session_the_screen_says_so_and_wakes_up_when_one_opens(
 
 
 def test_an_unpaired_device_asks_for_the_code_and_explains_a_wrong_one(
-    server: LiveServer, browser: Browser, token: str
+    server: LiveServer, browser: Browser, kiosk: Kiosk
 ) -> None:
+    code = as_shown(new_pairing_code(kiosk, at=timezone.now()))
     page = browser.new_page()
-    page.goto(f"{server.url}/kiosk/")
+    page.goto(f"{server.url}/kiosk/pair/")
     form = page.locator('[data-screen="pairing"]')
 
     expect(form).to_be_visible()
     page.fill("#pairing-code", "wrong")
     page.keyboard.press("Enter")
-    expect(form).to_contain_text("No kiosk has this code")
-    page.fill("#pairing-code", token)
+    expect(form).to_contain_text("This code opens nothing")
+    page.fill("#pairing-code", code.lower())
     page.keyboard.press("Enter")
     expect(form).to_be_hidden()
     assert page.context.cookies()[0]["httpOnly"]
     page.reload()
     expect(form).to_be_hidden()
+
+
+def test_a_scanned_code_pairs_by_itself_and_leaves_the_address(
+    server: LiveServer, browser: Browser, kiosk: Kiosk
+) -> None:
+    code = new_pairing_code(kiosk, at=timezone.now())
+    page = browser.new_page()
+    page.goto(f"{server.url}/kiosk/pair/#{code}")
+
+    expect(page.locator('[data-slot="link"]')).to_contain_text("Connected")
+    assert code not in page.url
 
 
 def test_without_a_camera_the_screen_says_what_to_do(
