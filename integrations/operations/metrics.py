@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from checkin.kiosk import galleries
 from checkin.kiosks.health import Standing, standing_of
 from checkin.models import JobRun, Kiosk
+from integrations.events.models import OutboxMessage
 from recognition.engine.pool import WorkerLostError
 from recognition.engine.types import EngineError
 from recognition.workers import worker_pool, workers_ready
@@ -43,8 +44,16 @@ def mail_deliveries() -> Mapping[str, int]:
     }
 
 
+def events_to_order() -> Mapping[str, int]:
+    """Events that were committed and have no position yet, so that nobody can read them."""
+    return {"waiting": OutboxMessage.objects.filter(position=None).count()}
+
+
 #: Whatever is delivered later than it is caused, with how much of it waits and failed.
-DELIVERIES: dict[str, Callable[[], Mapping[str, int]]] = {"mail": mail_deliveries}
+DELIVERIES: dict[str, Callable[[], Mapping[str, int]]] = {
+    "mail": mail_deliveries,
+    "outbox": events_to_order,
+}
 
 
 def exposition() -> tuple[bytes, str]:
