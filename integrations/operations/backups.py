@@ -146,7 +146,7 @@ def _rows_by_table() -> dict[str, int]:
 
 def _files_folder() -> Path | None:
     """Where the site keeps files of its own; none where that is another machine."""
-    storage: dict[str, Any] = settings.STORAGES["default"]
+    storage: Any = settings.STORAGES["default"]
     location = storage.get("OPTIONS", {}).get("location")
     return Path(location) if location else None
 
