@@ -6,7 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from scipy.stats import beta
 
@@ -91,6 +91,25 @@ class Outcome:
             "blink_baseline_accepted": self.baselines.blink,
             "model_baseline_accepted": self.baselines.spoof_model,
         }
+
+    @classmethod
+    def from_figures(cls, figures: Mapping[str, Any]) -> Self:
+        """What `figures` gave."""
+        species = figures["species"]
+        return cls(
+            species=None if species == "live" else Species(species),
+            person=figures["person"],
+            attacker=figures["attacker"],
+            seed=figures["seed"],
+            fps=figures["fps"],
+            verdicts={
+                Level(level): Verdict(**verdict) for level, verdict in figures["verdicts"].items()
+            },
+            baselines=Baselines(
+                blink=figures["blink_baseline_accepted"],
+                spoof_model=figures["model_baseline_accepted"],
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

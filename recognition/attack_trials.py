@@ -5,6 +5,7 @@ For `manage.py evaluate --attacks`. Knows neither Django nor its settings: the c
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -27,6 +28,9 @@ from recognition.engine.liveness.actions import Level
 from recognition.engine.models import ModelChoice
 
 FEWEST_PEOPLE = 4
+#: Who belongs to which half does not depend on what is drawn for a run: limits that were chosen on
+#: one half have not seen the other, whatever the seed.
+_SPLIT_SEED = 1
 _PICTURES_TRIED = 2  # of one person, until one is suitable
 _IN_FLIGHT_PER_WORKER = 3
 _SAY_EVERY_S = 10.0
@@ -38,8 +42,9 @@ Say = Callable[[str], None]
 class AttackPlan:
     """What is to be measured.
 
-    ``clips`` of each species and ``live_clips``. People are split by ``seed``: on one half
-    thresholds may be chosen (``tuning``), the other is reported.
+    ``clips`` of each species and ``live_clips``. Of the people of a folder one half is there to
+    choose thresholds on (``tuning``), the other is reported; they share nobody, and are the same
+    for each seed.
     """
 
     species: tuple[Species, ...] = tuple(Species)
@@ -50,8 +55,8 @@ class AttackPlan:
     tuning: bool = False
 
     def half_of(self, names: Sequence[str]) -> list[str]:
-        """The people of this plan's half, in random order."""
-        shuffled = np.random.default_rng(self.seed).permutation(sorted(names)).tolist()
+        """The people of this plan's half, in an order of their own."""
+        shuffled = np.random.default_rng(_SPLIT_SEED).permutation(sorted(names)).tolist()
         return shuffled[0 if self.tuning else 1 :: 2]
 
 
@@ -83,9 +88,16 @@ class People:
 
 
 def measure_attacks(
-    pictures: Mapping[str, Sequence[Path]], plan: AttackPlan, engine: EngineChoice, *, say: Say
+    pictures: Mapping[str, Sequence[Path]],
+    plan: AttackPlan,
+    engine: EngineChoice,
+    *,
+    say: Say,
+    kept: KeptOutcomes | None = None,
 ) -> Report:
     """Play every clip of the plan; ``pictures`` are those of each person.
+
+    What is ``kept`` already is not played again, and what is played is kept.
 
     Raises:
         ValueError: too few people have a picture that can be made into clips.
@@ -103,8 +115,45 @@ def measure_attacks(
                 "person in the picture, frontal, open eyes that are seen to close"
             )
         trials = trials_of(people.candidates, plan)
-        outcomes = list(_played(pool, trials, plan.levels, engine, say=say))
+        outcomes = kept.of(trials) if kept else []
+        played = {outcome.seed for outcome in outcomes}
+        left = [named for named in trials if named.trial.seed not in played]
+        for outcome in _played(pool, left, plan.levels, engine, say=say):
+            outcomes.append(outcome)
+            if kept:
+                kept.add(outcome)
     return Report(outcomes, _setting(plan, engine, len(people.candidates)), people.unsuitable)
+
+
+class KeptOutcomes:
+    """A file of outcomes, a line each, so that a run of an hour can go on where it was ended.
+
+    ``measured`` names everything that an outcome depends on. Raises ``ValueError`` where the file
+    holds outcomes of something else.
+    """
+
+    def __init__(self, path: Path, measured: Mapping[str, Any]) -> None:
+        self._path = path
+        self._outcomes: list[Outcome] = []
+        head = json.dumps(measured, sort_keys=True)
+        if not path.exists():
+            path.write_text(head + "\n")
+            return
+        first, *lines = path.read_text().splitlines() or [""]
+        if first != head:
+            raise ValueError(
+                f"{path} holds outcomes of other clips or limits than these: give another file"
+            )
+        self._outcomes = [Outcome.from_figures(json.loads(line)) for line in lines]
+
+    def of(self, trials: Sequence[NamedTrial]) -> list[Outcome]:
+        """The kept ones of these trials."""
+        seeds = {named.trial.seed for named in trials}
+        return [outcome for outcome in self._outcomes if outcome.seed in seeds]
+
+    def add(self, outcome: Outcome) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(outcome.figures()) + "\n")
 
 
 def trials_of(candidates: Mapping[str, Candidate], plan: AttackPlan) -> list[NamedTrial]:

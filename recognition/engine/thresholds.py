@@ -115,14 +115,11 @@ class PassiveThresholds:
     #: last. Living: 0; loops: above 350 in 12 of 12.
     loop_ms: float = 500.0
     max_retraced_ms: float = 340.0
-    #: Where the edges of the frame change by no more grey levels from frame to frame, the camera
-    #: stands still. Then this share of frames, beyond those that chance makes (living: at most two
-    #: in a visit), may be as near to an old one as noise allows (so many times the nearest two of
-    #: the visit, which in a camera's noise differ by up to ``most_noise`` grey levels) and nearer
-    #: than a share of the step from the last; and a step may be so many times as large as both its
-    #: neighbours (living: 2.2).
+    #: This share of frames, beyond those that chance makes (living: at most two in a visit), may be
+    #: as near to an old one as noise allows (so many times the nearest two of the visit, which in
+    #: a camera's noise differ by up to ``most_noise`` grey levels) and nearer than a share of the
+    #: step from the last (living, beyond: none; loops: 0.03 to 0.7 where they came round).
     least_steps: int = 10
-    still_edge_step: float = 1.3
     again_share: float = 0.6
     noise_factor: float = 2.0
     most_noise: float = 0.4
@@ -131,11 +128,21 @@ class PassiveThresholds:
     #: rarely sways back between two frames (2.8 a second: refused in 9 of 20 visits).
     again_ms: float = 300.0
     max_again: float = 0.02
-    max_splice: float = 2.4
+    #: A step may be so many times as large as both its neighbours, at ``usual_frame_ms`` or less,
+    #: and more where frames come more rarely. Living: 1.17, and 1.38 where a head begins to turn at
+    #: full speed; injected actions cut into idle frames: above 1.6 in 14 of 20.
+    max_splice: float = 1.6
     usual_frame_ms: float = 100.0
-    #: Then, too, of the frames that come within ``order_ms`` of each other this share may be nearer
-    #: to the last but one than to the last, beyond those in which a movement turns: living, at 2 to
-    #: 30 frames a second, at most two of a visit's; shuffled ones, five in nine.
+    #: So often one of two steps may be more than ``jerk`` times the other. Living: at most 1, and 3
+    #: where a head begins to turn at full speed; frames shown several times, with fresh noise, in a
+    #: hand that trembles: 4 to 14.
+    jerk: float = 12.0
+    max_jerks: int = 3
+    #: Where the edges of the frame change by no more grey levels from frame to frame, the camera
+    #: stands still. Then, of the frames that come within ``order_ms`` of each other, this share may
+    #: be nearer to the last but one than to the last, beyond those in which a movement turns
+    #: (living, at 2 to 30 frames a second: at most two of a visit's; shuffled: four to 19).
+    still_edge_step: float = 1.3
     order_ms: float = 400.0
     backwards_share: float = 0.8
     backwards_by_turning: int = 3

@@ -10,11 +10,17 @@ from typing import Any
 from django.conf import settings
 
 from recognition.attack_report import Report
-from recognition.attack_trials import AttackPlan, EngineChoice, Say, measure_attacks
+from recognition.attack_trials import AttackPlan, EngineChoice, KeptOutcomes, Say, measure_attacks
 from recognition.engine.anti_spoofing import FasNet
 from recognition.engine.attacks.species import Species
 from recognition.engine.liveness.actions import Level
 from recognition.engine.models.weights import weights_folder
+from recognition.engine.thresholds import (
+    ActionThresholds,
+    BlinkThresholds,
+    DialoguePolicy,
+    PassiveThresholds,
+)
 from recognition.engine.types import EngineError
 from recognition.workers import model_choice
 
@@ -53,6 +59,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="play the people on whom thresholds may be chosen instead of those kept for reports",
     )
     attacks.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="keep each clip's outcome there, and go on from those that are there",
+    )
+    attacks.add_argument(
         "--fasnet", type=Path, metavar="DIR", help="FasNet's two files (default: where it is kept)"
     )
 
@@ -76,7 +88,19 @@ def measure(pictures: Mapping[str, Sequence[Path]], options: Mapping[str, Any], 
         workers=settings.RECOGNITION_WORKERS,
         fasnet_folder=_fasnet_folder(options["fasnet"], say),
     )
-    return measure_attacks(pictures, plan, engine, say=say)
+    kept = KeptOutcomes(options["keep"], _measured(plan, engine)) if options["keep"] else None
+    return measure_attacks(pictures, plan, engine, say=say, kept=kept)
+
+
+def _measured(plan: AttackPlan, engine: EngineChoice) -> dict[str, Any]:
+    """Everything that the outcome of a clip depends on, but for the code."""
+    limits = (PassiveThresholds(), BlinkThresholds(), ActionThresholds(), DialoguePolicy())
+    return {
+        "plan": repr(plan),
+        "models": repr(engine.models),
+        "fasnet": engine.fasnet_folder is not None,
+        "limits": repr(limits),
+    }
 
 
 def _fasnet_folder(named: Path | None, say: Say) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -65,26 +66,20 @@ class Display:
         height, width = behind.shape[:2]
         pane = self._with_bezel(shown)
         pane_size = pane.shape[1], pane.shape[0]
-        seen = homography(placement, picture_size=pane_size, frame_size=(width, height))
+        optics = _optics(self, placement, pane_size, (width, height))
         frame = cv2.warpPerspective(
             pane,
-            seen,
+            optics.seen,
             (width, height),
             dst=behind.copy(),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_TRANSPARENT,
         )
-        u, v = _picture_coordinates(seen, width, height)
-        bezel = self.bezel_px
-        lit = ((u > bezel) & (v > bezel)) & (
-            (u < pane_size[0] - bezel) & (v < pane_size[1] - bezel)
-        )
-        light = self._grid(u, v, px_per_frame_px=_scale(seen, pane_size))
-        light *= self._refresh(height, at_ms)[:, None, None]
-        light = np.where(lit[..., None], light, np.float32(1))
-        glass = (u > 0) & (v > 0) & (u < pane_size[0]) & (v < pane_size[1])
-        bright = frame * light + (self._glare(u, v, pane_size, placement) * glass)[..., None]
-        return np.clip(bright, 0, 255).astype(np.uint8)
+        light = optics.grid * self._refresh(height, at_ms)[:, None, None]
+        light[~optics.lit] = 1
+        light *= frame
+        light += optics.glare[..., None]
+        return np.clip(light, 0, 255).astype(np.uint8)
 
     def _with_bezel(self, shown: Image) -> Image:
         levels = np.linspace(0, 1, 256) ** self.gamma * 255 * self.brightness + self.glow
@@ -97,7 +92,7 @@ class Display:
             np.uint8,
         )
 
-    def _grid(self, u: np.ndarray, v: np.ndarray, *, px_per_frame_px: float) -> np.ndarray:
+    def grid(self, u: np.ndarray, v: np.ndarray, *, px_per_frame_px: float) -> np.ndarray:
         """The grid of pixels as the camera's own pixels sample it: what is left is the moiré.
 
         A camera pixel sees the mean over its own area, a box, for which the mean of a cosine is the
@@ -121,7 +116,7 @@ class Display:
         turns = np.arange(height) / self.band_px + self.bands_per_s * at_ms / 1000
         return (1 + self.banding * np.sin(2 * math.pi * turns)).astype(np.float32)
 
-    def _glare(
+    def glare_on(
         self, u: np.ndarray, v: np.ndarray, pane_size: tuple[int, int], placement: Placement
     ) -> np.ndarray:
         """A lamp in the glass wanders twice as fast as the glass turns."""
@@ -129,6 +124,37 @@ class Display:
         y = (0.5 + self.glare_at[1] + 0.03 * placement.pitch) * pane_size[1]
         away = ((u - x) ** 2 + (v - y) ** 2) / (self.glare_size * pane_size[1]) ** 2
         return np.asarray(self.glare * np.exp(-away), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Optics:
+    """What a display in one place does to what is shown on it, whatever that is.
+
+    ``seen`` is the homography from pane to frame; of the frame, ``grid`` is the share of the light
+    of each colour, ``lit`` where the display shines, ``glare`` what the glass adds.
+    """
+
+    seen: np.ndarray
+    grid: np.ndarray
+    lit: np.ndarray
+    glare: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def _optics(
+    display: Display, placement: Placement, pane_size: tuple[int, int], frame_size: tuple[int, int]
+) -> _Optics:
+    """Kept for as long as the display stands still: it takes longer than all the rest."""
+    seen = homography(placement, picture_size=pane_size, frame_size=frame_size)
+    u, v = _picture_coordinates(seen, *frame_size)
+    bezel = display.bezel_px
+    glass = (u > 0) & (v > 0) & (u < pane_size[0]) & (v < pane_size[1])
+    return _Optics(
+        seen=seen,
+        grid=display.grid(u, v, px_per_frame_px=_scale(seen, pane_size)),
+        lit=((u > bezel) & (v > bezel)) & ((u < pane_size[0] - bezel) & (v < pane_size[1] - bezel)),
+        glare=display.glare_on(u, v, pane_size, placement) * glass,
+    )
 
 
 def _picture_coordinates(

@@ -52,9 +52,8 @@ class Repetition:
     ago, and does not go the same way again frame by frame, forwards or backwards; whoever moves is
     nearer to the frame before than to the one before that, and gains and loses speed.
 
-    What frames that come again cost is measured against steps, so it needs a camera that stands
-    still: in a hand that trembles every frame is near some earlier one. There only exact
-    repetition and whole movements that come again count.
+    Which way frames go is told only where the camera stands still: in a hand that trembles they
+    go to and fro.
 
     Order is judged where frames come close to each other. Whoever turns the head and comes back
     between two frames is nearer to where they began than to where they went, as shuffled frames
@@ -73,6 +72,7 @@ class Repetition:
         self._edge_steps: list[float] = []
         self._nearest: list[tuple[float, float]] = []
         self._backwards: list[bool] = []
+        self._jerks = 0
 
     def add(self, seen: Observation) -> None:
         if seen.cues is None:
@@ -95,15 +95,16 @@ class Repetition:
         yield at_most(limits.max_uneven, repeated, "uneven", self._pace.uneven)
         yield at_most(limits.max_repeats, repeated, "repeats", self._repeats)
         yield at_most(limits.max_retraced_ms, repeated, "retraced_ms", self._retracing.longest_ms)
-        if len(self._steps) >= limits.least_steps and self._stands_still():
+        yield at_most(limits.max_jerks, repeated, "jerks", self._jerks)
+        if len(self._steps) >= limits.least_steps:
             # The fewer frames a second, the more of a movement lies in a single step.
             slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
             yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
-            if len(self._nearest) >= limits.least_steps:
-                yield at_most(limits.max_again, repeated, "again", self._again())
-            if len(self._backwards) >= limits.least_steps:
-                reason = Refusal.OUT_OF_ORDER
-                yield at_most(limits.max_backwards, reason, "backwards", self._out_of_order())
+        if len(self._nearest) >= limits.least_steps:
+            yield at_most(limits.max_again, repeated, "again", self._again())
+        if len(self._backwards) >= limits.least_steps and self._stands_still():
+            backwards = self._out_of_order()
+            yield at_most(limits.max_backwards, Refusal.OUT_OF_ORDER, "backwards", backwards)
         if self._steps and len(self._backwards) < limits.least_steps:
             yield at_least(limits.least_in_order, Refusal.TOO_SLOW, "in_order", self._in_order())
 
@@ -118,6 +119,7 @@ class Repetition:
         self._edge_steps.append(float(edges.mean()))
         if all(one.took_ms <= limits.order_ms for one in self._steps[-2:]) and len(away) >= 2:
             self._backwards.append(bool(away[-2] < limits.backwards_share * step))
+            self._jerks += unevenness(*self._steps[-2:]) > limits.jerk
         # What is only a few frames ago is no old movement, however rarely frames come.
         long_ago = list(self._seen)[:-_FEW_FRAMES]
         old = [i for i, one in enumerate(long_ago) if shown.at_ms - one.at_ms >= limits.loop_ms]
@@ -238,6 +240,16 @@ def splice(steps: Sequence[_Step]) -> float:
     longer = np.maximum(1.0, took_ms[1:-1] / np.stack([took_ms[:-2], took_ms[2:]]))
     neighbours = (longer * np.stack([size[:-2], size[2:]])).max(axis=0)
     return float(np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-2])
+
+
+def unevenness(first: _Step, second: _Step) -> float:
+    """How many times as large as the other one of two steps is, for the time that each took.
+
+    A frame that is sent again, with fresh noise, hardly differs from the last; the next one has
+    moved on all the way. Whoever moves gains speed and loses it.
+    """
+    small, large = sorted((first, second), key=lambda step: step.size)
+    return large.size / max(small.size, 1e-3) / max(1.0, large.took_ms / small.took_ms)
 
 
 def evenly_lit(thumbnail: Image) -> Floats:
