@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -153,14 +154,16 @@ def test_a_face_that_was_away_for_longer_than_a_second_may_be_another() -> None:
 
 
 def leapt(there: Points, *, step_ms: float) -> list[Moment]:
-    """At rest, and then for two frames elsewhere."""
-    return [(0.0, seen(HEAD), None), (step_ms, there, None), (2 * step_ms, there, None)]
+    """At rest, and then for three frames elsewhere."""
+    return [(0.0, seen(HEAD), None), *((n * step_ms, there, None) for n in (1, 2, 3))]
 
 
-def test_landmarks_that_go_astray_for_one_frame_are_no_jump() -> None:
+@pytest.mark.parametrize("frames", [1, 2])
+def test_landmarks_that_go_astray_for_a_frame_or_two_are_no_jump(frames: int) -> None:
     here, astray = seen(HEAD), seen(HEAD, right_px=200)
+    shown = [here, *[astray] * frames, here, here]
 
-    assert finding_of([(0.0, here, None), (83.3, astray, None), (166.7, here, None)]) is None
+    assert finding_of((number * 83.3, one, None) for number, one in enumerate(shown)) is None
 
 
 def test_a_face_that_is_elsewhere_in_the_next_frame_has_jumped() -> None:
@@ -288,6 +291,45 @@ def test_one_recording_cut_into_another_leaves_two_seams() -> None:
 
     assert found is not None
     assert (found.reason, found.check) == (Refusal.JUMP, "splice")
+
+
+def in_a_hand(moments: Iterable[Moment]) -> list[Moment]:
+    """The same, seen by a camera that never stands still."""
+    trembling = []
+    for at_ms, landmarks, given in moments:
+        assert given is not None
+        shift = np.float32(
+            [[1, 0, 1.5 * math.sin(at_ms / 110)], [0, 1, 0.2 * math.sin(at_ms / 170)]]
+        )
+        moved = cv2.warpAffine(given.thumbnail, shift, (32, 24), borderMode=cv2.BORDER_REFLECT)
+        shown = replace(given, thumbnail=np.asarray(moved, np.uint8))
+        trembling.append((at_ms, landmarks, shown))
+    return trembling
+
+
+def test_in_a_hand_that_trembles_a_living_person_is_found_nothing_against() -> None:
+    moments = in_a_hand(a_stream(lambda _, at_ms: at_ms))
+
+    assert "backwards" not in watched(moments).trace()
+    assert finding_of(moments) is None
+
+
+@pytest.mark.parametrize("fps", [3, 5, 8])
+def test_frames_that_are_sent_twice_with_fresh_noise_move_by_jerks(fps: float) -> None:
+    """What was filmed in a hand that trembles stands still in every other step."""
+    filmed = in_a_hand(a_stream(lambda _, at_ms: at_ms, seconds=24 / fps, fps=fps))
+    sent = []
+    for number, at_ms in enumerate(times(24 / fps, fps)):
+        _, landmarks, given = filmed[number // 2]
+        noise = np.random.default_rng(number).normal(0, 0.15, (24, 32))
+        assert given is not None
+        anew = np.clip(np.rint(given.thumbnail + noise), 0, 255).astype(np.uint8)
+        sent.append((at_ms, landmarks, cues(thumbnail=anew, face=given.face)))
+
+    watch = watched(sent)
+
+    assert watch.trace()["jerks"] > LIMITS.max_jerks
+    assert watch.finding(complete=False) is not None
 
 
 # Frames that come rarely, or unevenly
@@ -459,6 +501,19 @@ def test_a_blink_behind_holes_leaves_the_skin_above_as_it_is(crease_follows: boo
 
     assert (found is None) == crease_follows
     assert found is None or found.reason is Refusal.IMPLAUSIBLE_BLINK
+
+
+def test_a_blink_while_the_head_turns_says_nothing_of_the_lids() -> None:
+    watch = PassiveWatch()
+    for at_ms in times(2):
+        face = face_of(seen(HEAD))
+        eyes = with_eyes(at_ms, crease_follows=False)
+        closed = 1000 <= at_ms < 1250
+        watch.add(
+            analysis(face, cues(eyes=eyes)), face, at_ms, action=Action.LOOK_UP, eyes_closed=closed
+        )
+
+    assert "lid_motion" not in watch.trace()
 
 
 # Screens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from recognition.attack_report import DISCLAIMER, Outcome, Rate, Report
-from recognition.attack_trials import AttackPlan, trials_of
+from recognition.attack_trials import AttackPlan, KeptOutcomes, trials_of
 from recognition.engine.analysis import Analyser
 from recognition.engine.attacks.people import Candidate, Unsuitable, candidate
-from recognition.engine.attacks.species import Species
+from recognition.engine.attacks.species import Species, live_clip
 from recognition.engine.attacks.trials import Baselines, Trial, Verdict, play, play_for_baselines
 from recognition.engine.images import decode_photo
 from recognition.engine.liveness.actions import Level
@@ -138,6 +139,60 @@ def test_the_halves_share_nobody_and_leave_nobody_out() -> None:
     assert not set(tuning) & set(reported)
     assert set(tuning) | set(reported) == set(names)
     assert abs(len(tuning) - len(reported)) <= 1
+
+
+def test_who_limits_were_chosen_on_is_in_no_report_whatever_the_seed() -> None:
+    names = [f"person {number}" for number in range(40)]
+    tuning = set(AttackPlan(tuning=True).half_of(names))
+
+    for seed in range(2, 12):
+        assert not tuning & set(AttackPlan(seed=seed).half_of(names))
+        assert set(AttackPlan(seed=seed, tuning=True).half_of(names)) == tuning
+
+
+def test_a_kiosk_takes_twelve_frames_a_second_of_a_quicker_camera(
+    analyser: Analyser, eileen: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+    for fps in (30.0, 8.0):
+        monkeypatch.setattr(
+            Trial, "clip", lambda trial, fps=fps: live_clip(trial.person, trial.seed, fps=fps)
+        )
+        verdict = play(trial(None, eileen, seed=2), analyser, Level.BLINK)
+        rates.append(verdict.frames / verdict.after_ms * 1000)
+
+    assert 9 < rates[0] <= 12.5
+    assert rates[1] == pytest.approx(8, rel=0.1)
+
+
+# What is kept
+
+
+def test_what_was_played_is_not_played_again_and_comes_out_the_same(
+    tmp_path: Path, eileen: Candidate
+) -> None:
+    trials = trials_of(
+        dict.fromkeys("abcd", eileen), AttackPlan(species=(Species.PRINT,), clips=2, live_clips=1)
+    )
+    played = [
+        replace(outcome(named.trial.species, accepted=False, reason="flat"), seed=named.trial.seed)
+        for named in trials[:2]
+    ]
+    kept = KeptOutcomes(tmp_path / "kept.jsonl", {"seed": 1})
+    for one in played:
+        kept.add(one)
+
+    again = KeptOutcomes(tmp_path / "kept.jsonl", {"seed": 1})
+
+    assert [one.figures() for one in again.of(trials)] == [one.figures() for one in played]
+    assert again.of(trials[2:]) == []
+
+
+def test_outcomes_of_other_clips_or_limits_are_not_mixed(tmp_path: Path) -> None:
+    KeptOutcomes(tmp_path / "kept.jsonl", {"limits": "old"})
+
+    with pytest.raises(ValueError, match="other clips or limits"):
+        KeptOutcomes(tmp_path / "kept.jsonl", {"limits": "new"})
 
 
 def test_a_plan_gives_each_species_its_clips_and_nobody_attacks_as_themselves(
@@ -277,6 +332,7 @@ def test_the_command_plays_attacks_and_people_and_writes_what_came_out(
         "--live-clips=1",
         "--species=reordered_frames",
         "--levels=challenge",
+        f"--keep={tmp_path / 'kept.jsonl'}",
         f"--json={figures}",
         f"--html={page}",
     )
@@ -286,6 +342,7 @@ def test_the_command_plays_attacks_and_people_and_writes_what_came_out(
     assert DISCLAIMER in told
     clips = json.loads(figures.read_text())["clips"]
     assert sorted(clip["species"] for clip in clips) == ["live", "reordered_frames"]
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 3
     assert page.read_text().startswith("<!doctype html>")
 
 

@@ -12,33 +12,35 @@ from recognition.engine.liveness.observation import Measure, Observation, at_mos
 from recognition.engine.thresholds import PassiveThresholds
 from recognition.engine.types import Image
 
+_ASTRAY_FRAMES = 2
+
 
 class Continuity:
     """The largest gap, leap and change of the face between frames that follow each other.
 
-    A single frame in which the landmarks went astray is none: a face that has leapt, or become
-    another, is still there in the frame after the next.
+    One or two frames in which the landmarks went astray are none: a face that has leapt, or become
+    another, is still there in the frame after them.
     """
 
     def __init__(self, limits: PassiveThresholds) -> None:
         self._limits = limits
-        self._last_two: deque[Observation] = deque(maxlen=2)
+        self._last: deque[Observation] = deque(maxlen=_ASTRAY_FRAMES + 1)
         self._gap_ms = 0.0
         self._leap = 0.0
         self._change = 0.0
 
     def add(self, seen: Observation) -> None:
-        if self._last_two:
-            self._gap_ms = max(self._gap_ms, seen.at_ms - self._last_two[-1].at_ms)
-        if len(self._last_two) == 2:
-            before, between = self._last_two
-            elapsed_ms = between.at_ms - before.at_ms
-            later = (between, seen)
+        if self._last:
+            self._gap_ms = max(self._gap_ms, seen.at_ms - self._last[-1].at_ms)
+        if len(self._last) == self._last.maxlen:
+            before, *between = self._last
+            elapsed_ms = between[0].at_ms - before.at_ms
+            later = (*between, seen)
             self._leap = max(self._leap, min(self._leap_to(before, s, elapsed_ms) for s in later))
             self._change = max(
                 self._change, min(self._change_to(before, s, elapsed_ms) for s in later)
             )
-        self._last_two.append(seen)
+        self._last.append(seen)
 
     def measures(self) -> Iterator[Measure]:
         limits = self._limits

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.engine.geometry import LEFT_EYE, RIGHT_EYE
+from recognition.engine.liveness.actions import BLINKS
 from recognition.engine.liveness.cues import (
     EYE_PATCH_SIZE,
     EYE_PATCH_STEP,
@@ -59,7 +60,11 @@ class LidMotion:
 
 
 class Lids:
-    """Compares the most closed frame of each blink with the open ones before it."""
+    """Compares the most closed frame of each blink with the open ones before it.
+
+    Who blinks while head or mouth do what was asked moves the skin above the eye by that, or hides
+    it: those blinks say nothing.
+    """
 
     def __init__(self, limits: PassiveThresholds) -> None:
         self._limits = limits
@@ -71,6 +76,8 @@ class Lids:
         if seen.cues is None:
             return
         if seen.eyes_closed:
+            if seen.action is not None and seen.action not in BLINKS:
+                self._open.clear()
             if self._most_closed is None or seen.face.ear < self._most_closed.face.ear:
                 self._most_closed = seen
             return
