@@ -14,8 +14,8 @@ from accounts.mail_delivery import start_mail_delivery  # noqa: E402
 from attendance_site.request_bodies import leave_forms_to_django  # noqa: E402
 from checkin.routing import websocket_urlpatterns  # noqa: E402
 from checkin.sessions.clock import start_session_clock  # noqa: E402
-from integrations.events.work import start_outbox  # noqa: E402
 from integrations.payroll.clock import start_export_clock  # noqa: E402
+from integrations.work import start_outbox  # noqa: E402
 from recognition.cohort.work import start_photo_imports  # noqa: E402
 from recognition.evaluation.work import start_measurements  # noqa: E402
 from recognition.workers import start_workers  # noqa: E402

@@ -295,6 +295,7 @@ ACCOUNT_RATE_LIMITS = {
     "entry_pass": "5/h/user",
     # A whole building may pair its kiosks from one address; 40 bits bear it.
     "kiosk_pairing": "30/5m/ip",
+    "channel_test": "20/h/user",
 }
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -430,6 +431,11 @@ IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 IMPORT_EXPORT_SKIP_ADMIN_EXPORT_UI = True
 # A file waits for its confirmation in the cache, which forgets it, and not in a folder.
 IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.CacheStorage"
+
+# Webhooks, see integrations.targets: names and networks that are not public and still meant
+
+WEBHOOK_ALLOWED_HOSTS: list[str] = env.list("WEBHOOK_ALLOWED_HOSTS", [])
+WEBHOOK_RETRY_SECONDS = at_least("WEBHOOK_RETRY_SECONDS", 10, 1)
 
 # Recognition
 

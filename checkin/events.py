@@ -50,6 +50,11 @@ ALERT_RAISED = event_kind(
     label=_("Stranger, spoof or wrong passes at a kiosk"),
     permission="checkin.view_alert",
 )
+ALERT_CONFIRMED = event_kind(
+    "alert.confirmed",
+    label=_("Alert stands: nobody was let in with this face since"),
+    permission="checkin.view_alert",
+)
 APPEAL_OPENED = event_kind("appeal.opened", label=_("Appeal opened"), permission=SEES_APPEALS)
 APPEAL_DECIDED = event_kind("appeal.decided", label=_("Appeal decided"), permission=SEES_APPEALS)
 
@@ -176,21 +181,26 @@ def session_reopened(session: ClassSession, *, at: datetime) -> None:
 
 
 def alert_raised(alert: Alert, *, at: datetime) -> None:
+    publish([_of_alert(ALERT_RAISED, alert, at)])
+
+
+def alert_confirmed(alert: Alert, *, at: datetime) -> None:
+    """A stranger is often let in at the next try: this is told a minute later, of who was not."""
+    publish([_of_alert(ALERT_CONFIRMED, alert, at)])
+
+
+def _of_alert(kind: EventKind, alert: Alert, at: datetime) -> Event:
     """It names nobody: who was denied with a recognised face is on the desk's page."""
-    publish(
-        [
-            Event(
-                kind=ALERT_RAISED,
-                at=at,
-                course=alert.session.course_id,
-                payload={
-                    **of_session(alert.session),
-                    "alert": alert.pk,
-                    "alert_kind": alert.kind,
-                    "kiosk": alert.kiosk_id,
-                },
-            )
-        ]
+    return Event(
+        kind=kind,
+        at=at,
+        course=alert.session.course_id,
+        payload={
+            **of_session(alert.session),
+            "alert": alert.pk,
+            "alert_kind": alert.kind,
+            "kiosk": alert.kiosk_id,
+        },
     )
 
 

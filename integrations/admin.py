@@ -1,9 +1,13 @@
-from integrations.payroll.admin import (
-    ExportProfileAdmin as ExportProfileAdmin,  # registers itself
-)
-from integrations.payroll.admin import (
-    ExportRunAdmin as ExportRunAdmin,  # registers itself
-)
-from integrations.payroll.admin import (
-    ExportScheduleAdmin as ExportScheduleAdmin,  # registers itself
-)
+"""Only so that Django finds them: the pages register themselves."""
+
+from integrations.notifications.admin import NotificationChannelAdmin
+from integrations.payroll.admin import ExportProfileAdmin, ExportRunAdmin, ExportScheduleAdmin
+from integrations.webhooks.admin import WebhookEndpointAdmin
+
+__all__ = [
+    "ExportProfileAdmin",
+    "ExportRunAdmin",
+    "ExportScheduleAdmin",
+    "NotificationChannelAdmin",
+    "WebhookEndpointAdmin",
+]

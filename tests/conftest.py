@@ -28,7 +28,7 @@ def _no_threads_of_a_server() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("checkin.sessions.clock.start_session_clock", lambda: None)
         patch.setattr("recognition.cohort.work.start_photo_imports", lambda: None)
-        patch.setattr("integrations.events.work.start_outbox", lambda: None)
+        patch.setattr("integrations.work.start_outbox", lambda: None)
         patch.setattr("recognition.evaluation.work.start_measurements", lambda: None)
         patch.setattr("integrations.payroll.clock.start_export_clock", lambda: None)
         yield

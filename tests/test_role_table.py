@@ -37,6 +37,12 @@ from checkin.models import (
 from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
 from checkin.services import issue_kiosk_token
+from integrations.models import (
+    NotificationChannel,
+    OutboxMessage,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from integrations.operations.readiness import readiness
 from integrations.payroll.models import ExportProfile, ExportRun, ExportSchedule
 from recognition.cohort.models import PhotoImport
@@ -76,6 +82,8 @@ from tests.support.school import (
 STUDENT, KIOSK, NOBODY = "Student", "Kiosk", "Nobody logged in"
 ROLES = (ADMINISTRATOR, LECTURER, REGISTRAR, STUDENT, KIOSK, NOBODY)
 OWN, FOREIGN = "own", "foreign"
+#: A public address, for which no name has to be resolved.
+WEBHOOK_URL = "https://93.184.216.34/hooks"
 TABLE = Path(__file__).parent.parent / "docs" / "security.md"
 
 
@@ -177,6 +185,25 @@ class Half:
         self.photo = self.registration.photos.get()
         self.photo_import = PhotoImport.objects.create(
             course=self.course, archive_name=f"{code}.zip", replaces_known=False
+        )
+        self.webhook = WebhookEndpoint.objects.create(name=f"Webhook {code}", url=WEBHOOK_URL)
+        self.spare_webhook = WebhookEndpoint.objects.create(name=f"Spare {code}", url=WEBHOOK_URL)
+        self.delivery = WebhookDelivery.objects.create(
+            endpoint=self.webhook,
+            message=OutboxMessage.objects.create(
+                kind="student.changed",
+                version=1,
+                occurred_at=self.session.starts_at,
+                student=self.student,
+                payload={},
+            ),
+            state=WebhookDelivery.State.GIVEN_UP,
+            position=1,
+            give_up_at=self.session.starts_at,
+            ended_at=self.session.starts_at,
+        )
+        self.channel = NotificationChannel.objects.create(
+            owner=self.lecturer, name=f"Channel {code}", shown="slack://…"
         )
         self.group = Group.objects.create(name=f"Group {code}")
         self.profile = self._profile(f"Profile {code}")
@@ -556,6 +583,29 @@ kiosks = Desk(
     deletable=lambda visit: visit.half.spare_kiosk,
     form=lambda half: {"name": f"New kiosk {half.code}", "room": half.room.pk},
     suggested_to="checkin.attendance.kiosk",
+)
+webhooks = Desk(
+    "integrations_webhookendpoint",
+    row=lambda visit: visit.half.webhook,
+    text=lambda visit: visit.half.webhook.name,
+    deletable=lambda visit: visit.half.spare_webhook,
+    form=lambda half: {"name": f"New webhook {half.code}", "url": WEBHOOK_URL},
+)
+deliveries = Desk(
+    "integrations_webhookdelivery",
+    row=lambda visit: visit.half.delivery,
+    text=lambda visit: "student.changed",
+)
+channels = Desk(
+    "integrations_notificationchannel",
+    row=lambda visit: visit.half.channel,
+    text=lambda visit: visit.half.channel.name,
+    form=lambda half: {
+        "name": f"New channel {half.code}",
+        "url": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/general",
+        "told": ["alert"],
+        "rhythm": "daily",
+    },
 )
 attendance = Desk(
     "checkin_attendance",
@@ -1224,6 +1274,34 @@ TRIED = {
         ),
         scoped=False,
     ),
+    "Webhooks": Tried(
+        webhooks.verbs(
+            test=webhooks.action(
+                "test", lambda visit: visit.half.spare_webhook, lambda row: row.deliveries.exists()
+            ),
+            renew_secret=webhooks.action(
+                "renew_secret",
+                lambda visit: visit.half.spare_webhook,
+                lambda row: row.sealed_secret,
+            ),
+            switch_off=webhooks.action("stop", webhooks.row, lambda row: row.disabled_at),
+        ),
+        scoped=False,
+    ),
+    "Deliveries of webhooks": Tried(
+        deliveries.verbs(
+            send_again=deliveries.action(
+                "again", deliveries.row, lambda row: row.state == WebhookDelivery.State.WAITING
+            )
+        ),
+        scoped=False,
+    ),
+    "Notification channels of everybody": Tried(
+        channels.verbs(
+            test=channels.action("test", channels.row, lambda row: row.notifications.exists())
+        ),
+        scoped=False,
+    ),
     "Attendance": Tried(attendance.verbs()),
     "Live page of a session": Tried(
         {"see": see_live_page, "mark": mark_by_hand, "undo": undo_by_hand}
@@ -1268,6 +1346,10 @@ TRIED = {
     ),
     "Notices of entries to a course": Tried(
         {"see": see_choice_of_notices, "choose": choose_notices_of_course}
+    ),
+    "Own notification channels": Tried(
+        {"see": page("/me/notices/channels/", lambda visit: "Notification channels")},
+        scoped=False,
     ),
     "Own account": Tried(
         {"see": page("/me/", lambda visit: _name_of(visit))},

@@ -19,6 +19,7 @@ from accounts.mail import Attachment, notice, send_together
 from accounts.models import User
 from checkin.alerts.models import Alert
 from checkin.alerts.services import QUIET, let_in_after_all, was_recorded
+from checkin.events import alert_confirmed
 from checkin.models import Attendance, CheckinAttempt, Outcome
 from recognition.sealing import TemplateUnreadableError
 from roster.models import ClassSession, Course
@@ -55,7 +56,8 @@ def _send_if_due(pk: int, session_pk: int, at: datetime) -> bool:
         return False
     let_in = _face_was_recorded(alert)
     # Those of a large class take a second to write, and kiosks do not wait for it.
-    mails = [] if let_in or _pass_was_shown(alert) else list(_mails(alert))
+    shown = _pass_was_shown(alert)
+    mails = [] if let_in or shown else list(_mails(alert))
     with transaction.atomic():
         # The lock that kiosks take: the hour's count and the alert's state hold until the commit.
         ClassSession.objects.select_for_update().get(pk=session_pk)
@@ -65,7 +67,10 @@ def _send_if_due(pk: int, session_pk: int, at: datetime) -> bool:
         if let_in:
             let_in_after_all(alert, at)
             return False
-        return _send(alert, mails, at)
+        sent = _send(alert, mails, at)
+        if not shown and not alert.held_back:
+            alert_confirmed(alert, at=at)
+        return sent
 
 
 def _due(at: datetime) -> QuerySet[Alert]:

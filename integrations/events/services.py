@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -56,7 +57,7 @@ def keep_events(events: Sequence[Event]) -> None:
     transaction.on_commit(outbox_waits.set)
 
 
-def _row(event: Event, kept_since: object) -> tuple[object, ...]:
+def _row(event: Event, kept_since: Any) -> tuple[Any, ...]:
     return (
         uuid.uuid4().hex,
         event.kind.name,

@@ -29,6 +29,14 @@ from checkin.models import (
 )
 from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
+from integrations.models import (
+    Notification,
+    NotificationChannel,
+    OutboxMessage,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from recognition.cohort.models import PhotoImport, PhotoImportItem
 from recognition.mistakes import remember_mistake
 from recognition.models import FaceRegistration, FaceTemplate, RegistrationPhoto, Resemblance
@@ -165,6 +173,25 @@ def live_a_whole_life(
     ReportColumns.objects.create(user=user, report="course", columns=["name"])
     with transaction.atomic():
         students_changed([(student, ["name"])], timezone.now())
+    an_endpoint = WebhookEndpoint.objects.create(name="HR", url="https://hr.example.edu/hooks")
+    delivery = WebhookDelivery.objects.create(
+        endpoint=an_endpoint,
+        message=OutboxMessage.objects.get(student=student),
+        position=1,
+        student_pk=student.pk,
+        due_at=timezone.now(),
+        give_up_at=timezone.now(),
+    )
+    WebhookAttempt.objects.create(delivery=delivery, status=500)
+    channel = NotificationChannel(owner=user, name="Chat of hers", shown="slack://…")
+    channel.seal_url("mailtos://eileen@private.example")
+    channel.save()
+    Notification.objects.create(
+        channel=channel,
+        message=delivery.message,
+        due_at=timezone.now(),
+        give_up_at=timezone.now(),
+    )
     queue = get_connection("accounts.mail.QueueBackend")
     EmailMessage("Your face is registered", "Hello!", to=[user.email], connection=queue).send()
     _log(staff, student, CHANGE, str(student))
