@@ -60,15 +60,20 @@ def check(url: str) -> None:
             _("Got “%(scheme)s”, expected one of %(schemes)s.")
             % {"scheme": scheme[:20], "schemes": ", ".join(sorted(ALLOWED))}
         )
-    host = str(_parsed(url).host or "")
+    parsed = _parsed(url)
+    host = str(parsed.host or "")
     if scheme in SERVICES:
         return
     if scheme in PLAIN and not (settings.DEBUG or is_allowed_by_name(host)):
         raise ChannelRefusedError(
             _("“%(scheme)s” is not encrypted. Use %(scheme)ss instead.") % {"scheme": scheme}
         )
-    if not host:
-        return  # of a service of its own, such as ntfy.sh
+    # Mail goes to another host than its addresses say. Without any it is a service of its own.
+    for one in {host, str(getattr(parsed, "smtp_host", "") or "")} - {""}:
+        _require_public(one)
+
+
+def _require_public(host: str) -> None:
     try:
         for address in resolved(host, 0):
             require_public(host, address)

@@ -208,11 +208,19 @@ def test_what_is_no_service_of_the_network_is_refused(url: str) -> None:
         check(url)
 
 
-@pytest.mark.parametrize("scheme", ["jsons", "xmls", "forms", "mailtos", "mqtts", "ntfys"])
-def test_a_service_in_the_own_network_is_refused(scheme: str, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(f"{scheme}://user:secret@127.0.0.1/a" for scheme in ("jsons", "xmls", "forms")),
+        *(f"{scheme}://user:secret@127.0.0.1/a" for scheme in ("mqtts", "ntfys")),
+        "mailtos://user:secret@93.184.216.34?smtp=10.0.0.1&from=a@example.edu&to=b@example.edu",
+    ],
+)
+def test_a_service_in_the_own_network_is_refused(url: str, settings: Settings) -> None:
     settings.WEBHOOK_ALLOWED_HOSTS = []
-    with pytest.raises(ChannelRefusedError, match="which is not public"):
-        check(f"{scheme}://user:password@127.0.0.1/topic")
+    with pytest.raises(ChannelRefusedError, match="which is not public") as refusal:
+        check(url)
+    assert "secret" not in str(refusal.value)
 
 
 def test_without_encryption_only_what_is_allowed_is_taken(settings: Settings) -> None:
