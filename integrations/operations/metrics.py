@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from checkin.kiosk import galleries
 from checkin.kiosks.health import Standing, standing_of
 from checkin.models import JobRun, Kiosk
-from integrations.events.models import OutboxMessage
+from integrations.models import Notification, OutboxMessage, WebhookDelivery
 from recognition.engine.pool import WorkerLostError
 from recognition.engine.types import EngineError
 from recognition.workers import worker_pool, workers_ready
@@ -49,10 +49,27 @@ def events_to_order() -> Mapping[str, int]:
     return {"waiting": OutboxMessage.objects.filter(position=None).count()}
 
 
+def webhook_deliveries() -> Mapping[str, int]:
+    """Events on their way to other systems, and those that were given up, while they are kept."""
+    return _counted(WebhookDelivery)
+
+
+def notifications() -> Mapping[str, int]:
+    """Messages on their way to people, and those that were given up, while they are kept."""
+    return _counted(Notification)
+
+
+def _counted(model: type[WebhookDelivery | Notification]) -> Mapping[str, int]:
+    counts = dict(model.objects.values_list("state").annotate(Count("pk")).order_by())
+    return {"waiting": counts.get("waiting", 0), "failed": counts.get("given_up", 0)}
+
+
 #: Whatever is delivered later than it is caused, with how much of it waits and failed.
 DELIVERIES: dict[str, Callable[[], Mapping[str, int]]] = {
     "mail": mail_deliveries,
     "outbox": events_to_order,
+    "webhooks": webhook_deliveries,
+    "notifications": notifications,
 }
 
 
