@@ -21,6 +21,7 @@ from integrations.notifications.services import open_channel, send_test, set_add
 @admin.register(NotificationChannel)
 class NotificationChannelAdmin(OfferedLookupsOnly, admin.ModelAdmin):
     form = ChannelForm
+    change_form_template = "admin/integrations/channel_change.html"
     list_display = ["name", "owner", "course", "shown", "what", "rhythm", "last_sent_at"]
     list_filter = ["rhythm"]
     list_select_related = ["owner", "course"]

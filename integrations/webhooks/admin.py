@@ -308,7 +308,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     def last_answer(self, delivery: WebhookDelivery) -> str:
         return _last_answer(delivery)
 
-    @admin.display(description=gettext_lazy("tries"))
+    @admin.display(description=gettext_lazy("log"))
     def log(self, delivery: WebhookDelivery) -> str:
         lines = [
             (timezone.localtime(attempt.at).strftime("%Y-%m-%d %H:%M:%S"), _in_words(attempt))

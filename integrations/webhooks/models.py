@@ -157,7 +157,7 @@ class WebhookDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.message_id} → {self.endpoint_id}"
+        return f"{self.message.kind} → {self.endpoint}"
 
 
 class WebhookAttempt(models.Model):
