@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -121,10 +121,10 @@ def test_one_session_that_cannot_be_closed_holds_up_no_other(
     a_session(chem, starts_at=NINE - MINUTE, ends_at=HALF_PAST_TEN)
     write_absences = services._write_absences
 
-    def fail_for_math(one: ClassSession) -> int:
+    def fail_for_math(one: ClassSession, at: datetime) -> int:
         if one.course.code == "MATH":
             raise RuntimeError
-        return write_absences(one)
+        return write_absences(one, at)
 
     monkeypatch.setattr(services, "_write_absences", fail_for_math)
     assert close_due_sessions(HALF_PAST_TEN) == 1
