@@ -31,8 +31,14 @@ def second_factor_for_staff(get_response: View) -> View:
 
 
 def _detour(request: HttpRequest) -> HttpResponse | None:
-    """Where somebody has to go before the desk, if anywhere."""
-    if not settings.STAFF_SECOND_FACTOR or not request.path.startswith(reverse("admin:index")):
+    if not request.path.startswith(reverse("admin:index")):
+        return None
+    return detour_of_staff(request)
+
+
+def detour_of_staff(request: HttpRequest) -> HttpResponse | None:
+    """Where staff have to go before what needs two factors, if anywhere."""
+    if not settings.STAFF_SECOND_FACTOR:
         return None
     if not isinstance(request.user, User) or not request.user.is_staff:
         return None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
@@ -126,6 +128,11 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "rest_framework",
+    "oauth2_provider",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "accounts",
     "post_office",
     "django_prometheus",
@@ -296,6 +303,7 @@ ACCOUNT_RATE_LIMITS = {
     # A whole building may pair its kiosks from one address; 40 bits bear it.
     "kiosk_pairing": "30/5m/ip",
     "channel_test": "20/h/user",
+    "oauth_token": "300/m/ip",
 }
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -436,6 +444,92 @@ IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.CacheStorage"
 
 WEBHOOK_ALLOWED_HOSTS: list[str] = env.list("WEBHOOK_ALLOWED_HOSTS", [])
 WEBHOOK_RETRY_SECONDS = at_least("WEBHOOK_RETRY_SECONDS", 10, 1)
+
+# The API, see docs/api.md
+
+API_REQUESTS_PER_MINUTE = at_least("API_REQUESTS_PER_MINUTE", 1200, 1)
+API_TOKEN_MINUTES = at_least("API_TOKEN_MINUTES", 60, 1)
+API_LOGIN_DAYS = at_least("API_LOGIN_DAYS", 30, 1)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["integrations.api.permissions.MayUseView"],
+    "DEFAULT_THROTTLE_CLASSES": ["integrations.api.throttling.PerClient"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["integrations.api.parsers.BoundedJSONParser"],
+    "EXCEPTION_HANDLER": "integrations.api.problems.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "integrations.api.schema.Schema",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "COMPACT_JSON": True,
+    "UNICODE_JSON": True,
+    # `?format=` would be one more name in every address.
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Rollcall",
+    "VERSION": "1",
+    "DESCRIPTION": "Students, courses, sessions and attendance. The guide is `docs/api.md`.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": None,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "integrations.api.schema.add_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "AttendanceStatus": "checkin.models.Attendance.Status",
+        "AttendanceMethod": "checkin.models.Attendance.Method",
+        "RegistrationStatus": "recognition.models.FaceRegistration.Status",
+    },
+}
+OAUTH2_PROVIDER = {
+    "OAUTH2_VALIDATOR_CLASS": "integrations.oauth.validator.Validator",
+    "SCOPES_BACKEND_CLASS": "integrations.oauth.scopes.ScopesOfClient",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": API_TOKEN_MINUTES * 60,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": API_LOGIN_DAYS * 24 * 3600,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "PKCE_REQUIRED": True,
+    "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
+    "OAUTH2_GRANT_TYPES_SUPPORTED": [
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+    ],
+    # Everything of RFC 9700, the best current practice.
+    **{
+        f"COMPLIANT_BCP_RFC9700_{gate}": True
+        for gate in (
+            "IMPLICIT_GRANT",
+            "PASSWORD_GRANT",
+            "PKCE_METHOD",
+            "PKCE_REQUIRED",
+            "ACCESS_TOKEN_TRANSPORT",
+            "AUTHZ_RESPONSE_ISS",
+            "TOKEN_STORAGE",
+            "REFRESH_TOKEN",
+            "REDIRECT_URI_MATCHING",
+        )
+    },
+    # Our form allows http to the own machine only, which native apps listen on (RFC 8252).
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
+}
+# The toolkit's own tables; Django wants to read the names here.
+OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth2_provider.Application"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth2_provider.AccessToken"  # noqa: S105
+# W008 warns of http as a scheme at all.
+SILENCED_SYSTEM_CHECKS = ["oauth2_provider.W008"]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=API_LOGIN_DAYS),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    # A key of its own: what signs sessions is not what opens the API.
+    "SIGNING_KEY": salted_hmac("integrations.app_logins", "sign", secret=SECRET_KEY).hexdigest(),
+}
 
 # Recognition
 

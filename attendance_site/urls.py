@@ -45,6 +45,9 @@ urlpatterns = [
     path("face/", include("recognition.urls")),
     path("accounts/", include("allauth.urls")),
     path("kiosk/", include("checkin.urls")),
+    path("api/v1/", include("integrations.api.urls")),
+    path("oauth/", include("integrations.oauth.urls")),
+    path(".well-known/", include("integrations.oauth.well_known")),
     path(
         "admin/password_change/",
         RedirectView.as_view(pattern_name="account_change_password"),

@@ -18,11 +18,12 @@ class IntegrationsConfig(AppConfig):
         from checkin.people.kinds import keep_in_mind
         from checkin.retention import expire_too
         from integrations import people
+        from integrations.api import schema  # noqa: F401  its describer finds extensions by import
         from integrations.events.services import keep_events
         from integrations.payroll import retention
 
         receive_events(keep_events)
-        keep_in_mind(people.KINDS)
+        keep_in_mind(people.KINDS, people.EXCEPTIONS)
         expire_too(people.expired)
         expire_too(retention.expired)
         post_migrate.connect(

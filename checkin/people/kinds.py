@@ -677,9 +677,10 @@ EXCEPTIONS: dict[str, str] = {
 }
 
 
-def keep_in_mind(kinds: Iterable[Kind]) -> None:
+def keep_in_mind(kinds: Iterable[Kind], exceptions: Mapping[str, str] | None = None) -> None:
     """Add what a later app keeps of a person, once at the start."""
     KINDS.extend(kind for kind in kinds if kind not in KINDS)
+    EXCEPTIONS.update(exceptions or {})
 
 
 @dataclass(frozen=True, slots=True)
