@@ -32,7 +32,9 @@ class ScopesOfClient(BaseScopes):
     def get_available_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
     ) -> list[str]:
-        if application is None or not hasattr(application, "client"):
+        if application is None:
+            return list(SCOPES)
+        if not hasattr(application, "client"):
             return []
         return [scope for scope in application.client.scopes if scope in SCOPES]
 

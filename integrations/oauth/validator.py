@@ -28,6 +28,12 @@ class Validator(OAuth2Validator):
         valid = super().validate_refresh_token(refresh_token, client, request, *args, **kwargs)
         return bool(valid and request.user is not None and request.user.is_active)
 
+    def validate_user(self, *args: Any, **kwargs: Any) -> bool:
+        """Nobody gives a password here. The toolkit would try it before it looks at the grant
+        type, past the limits on guessing, and the error would tell whether it was right.
+        """
+        return False
+
     # Authorisation codes
 
     def save_authorization_code(

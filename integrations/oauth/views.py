@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from allauth.core import ratelimit
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider import views
 from oauth2_provider.models import AccessToken
 from oauth2_provider.views.generic import ClientProtectedResourceView
+from oauthlib.common import Request
 
 from accounts.middleware import detour_of_staff
 
@@ -25,6 +26,10 @@ class Consent(views.AuthorizationView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return detour_of_staff(request) or super().dispatch(request, *args, **kwargs)
+
+    def redirect(self, redirect_to: str, application: Any) -> HttpResponse:
+        """Of the kind that `leave_by_link` knows. Clients have addresses with http(s) only."""
+        return HttpResponseRedirect(redirect_to)
 
 
 class Token(views.TokenView):
@@ -78,8 +83,6 @@ class Introspection(ClientProtectedResourceView):
 
 
 def _oauthlib_request(uri: str, method: str, body: str, headers: dict[str, str]) -> Any:
-    from oauthlib.common import Request
-
     return Request(uri, method, body, headers)
 
 
