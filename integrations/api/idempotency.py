@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from integrations.api.problems import Problem
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
+KEY = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}")
 REPLAYED = "Idempotent-Replayed"
 
 
@@ -56,7 +58,7 @@ def answers_before(moment: datetime) -> QuerySet[KeptAnswer]:
 
 
 def _check_key(key: str) -> None:
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+    if not KEY.fullmatch(key):
         raise Problem(
             "invalid_request",
             _("An Idempotency-Key has 1 to %(most)d letters, digits or signs, without spaces.")

@@ -320,7 +320,7 @@ def test_a_password_brings_no_token_and_is_not_even_tried(
 
 
 def test_a_client_that_is_switched_off_gets_no_token(client: Client, clerk: User) -> None:
-    machine, secret = a_machine(clerk)
+    _machine, secret = a_machine(clerk)
     ApiClient.objects.update(disabled_at=timezone.now())
     answer = asked_for_token(
         client,

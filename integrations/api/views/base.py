@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -21,7 +22,7 @@ from integrations.api.caller import Caller
 from integrations.api.etags import etag_of, is_known
 from integrations.api.idempotency import answer_once
 from integrations.api.pagination import page_of
-from integrations.api.problems import checked, not_found, too_large
+from integrations.api.problems import Problem, checked, not_found, too_large
 from integrations.api.serializers import PageQuery, Query
 
 WRITES = ("post", "put", "patch", "delete")
@@ -76,8 +77,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise too_large()
+        _check_size(request)
         query = self.query if request.method in ("GET", "HEAD") else Query
         self.asked = checked(query(data=request.query_params.dict()), source="parameter")
         self.at = timezone.now()
@@ -99,6 +99,15 @@ class ApiView(APIView):
         if request.method not in ("GET", "HEAD") or response.status_code != 200:
             return response
         return _tagged(request, cast(Response, response))
+
+
+def _check_size(request: Request) -> None:
+    """Before anything of the body is read."""
+    if "Transfer-Encoding" in request.headers:
+        # REST framework takes a body of unknown size for none, and would change nothing.
+        raise Problem("invalid_request", _("Send the header Content-Length, not chunks."))
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise too_large()
 
 
 def _tagged(request: Request, response: Response) -> HttpResponse:
