@@ -45,8 +45,30 @@ class IdField(serializers.IntegerField):
         super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
 
 
+class TextField(serializers.CharField):
+    """Text and nothing that could be turned into it: a number loses its leading zeros."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class EmailField(serializers.EmailField, TextField):
+    pass
+
+
+class FlagField(serializers.BooleanField):
+    """`true` or `false`, and no word for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 @extend_schema_field({"type": "string", "pattern": r"^\S([^\u0000-\u001f]*\S)?$"})
-class WordsField(serializers.CharField):
+class WordsField(TextField):
     """Text that is more than blanks."""
 
 
@@ -345,25 +367,25 @@ def page_answer(row: type[serializers.Serializer]) -> type[serializers.Serialize
 
 class StudentChange(Strict):
     name = WordsField(required=False, max_length=200)
-    email = serializers.EmailField(required=False, max_length=254, allow_blank=True)
+    email = EmailField(required=False, max_length=254, allow_blank=True)
 
 
 class RosterRow(Strict):
     student_id = WordsField(max_length=64)
     name = WordsField(max_length=200)
-    email = serializers.CharField(required=False, max_length=254, allow_blank=True, default="")
+    email = TextField(required=False, max_length=254, allow_blank=True, default="")
 
 
 class RosterUpload(Strict):
     students = RosterRow(many=True, allow_empty=False, max_length=MAX_ROWS)
-    end_missing = serializers.BooleanField(
+    end_missing = FlagField(
         default=False, help_text="Who is not in the list leaves the course today."
     )
 
 
 class MarkIn(Strict):
     status = serializers.ChoiceField(choices=Attendance.Status.choices)
-    reason = serializers.CharField(
+    reason = TextField(
         required=False,
         max_length=300,
         allow_blank=True,
@@ -376,7 +398,7 @@ class DecisionIn(Strict):
     decision = serializers.ChoiceField(
         choices=[("approve", "approve"), ("reject", "reject")],
     )
-    reason = serializers.CharField(
+    reason = TextField(
         required=False,
         max_length=300,
         allow_blank=True,

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from integrations.api.problems import Problem
-from integrations.api.serializers import Strict, WordsField
+from integrations.api.serializers import Strict, TextField, WordsField
 from integrations.api.views.base import ApiView
 from integrations.app_logins.services import (
     LogInRefusedError,
@@ -31,8 +31,8 @@ WAIT_S = 300
 
 class LogInBody(Strict):
     username = WordsField(max_length=254, help_text="Or the e-mail address.")
-    password = serializers.CharField(max_length=4096, trim_whitespace=False)
-    code = serializers.CharField(
+    password = TextField(max_length=4096, trim_whitespace=False)
+    code = TextField(
         required=False,
         max_length=16,
         allow_blank=True,
@@ -43,7 +43,7 @@ class LogInBody(Strict):
 
 
 class RefreshBody(Strict):
-    refresh = serializers.CharField(max_length=4096)
+    refresh = TextField(max_length=4096)
 
 
 class PairOut(serializers.Serializer):
