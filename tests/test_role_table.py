@@ -20,6 +20,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
+from oauth2_provider.models import AccessToken
 
 from accounts.keyring import keyring
 from accounts.models import User
@@ -37,6 +38,7 @@ from checkin.models import (
 from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
 from checkin.services import issue_kiosk_token
+from integrations.app_logins.models import AppLogin
 from integrations.models import (
     NotificationChannel,
     OutboxMessage,
@@ -64,6 +66,7 @@ from roster.models import (
     Student,
 )
 from tests.roster.by_file import confirm, preview
+from tests.support.api import Api, a_machine, a_token
 from tests.support.face_samples import an_embedding
 from tests.support.school import (
     a_course,
@@ -225,6 +228,11 @@ class Half:
             last_day=date(2020, 5, 31),
             reason=f"Paid {code}",
         )
+        self.client, _secret = a_machine(self.lecturer, name=f"System {code}")
+        a_token(self.client)
+        self.app_login = AppLogin.objects.create(
+            user=self.account, app=f"App {code}", expires_at=self.session.ends_at
+        )
 
     def _profile(self, name: str) -> ExportProfile:
         columns = [{"code": "name", "heading": "Name"}, {"code": "hours", "heading": "Hours"}]
@@ -233,6 +241,10 @@ class Half:
     @property
     def face(self) -> StudentFace:
         return StudentFace.objects.get(pk=self.student.pk)
+
+    @property
+    def client_token(self) -> AccessToken:
+        return AccessToken.objects.get(application=self.client.application)
 
     @property
     def enrolment(self) -> CourseEnrolment:
@@ -1007,6 +1019,115 @@ def see_health_in_detail(visit: Visit) -> Answers:
     return {"/readyz": "parts" in answer.json()}
 
 
+# Other systems: the same members, each through a system that acts as their account
+
+
+clients = Desk(
+    "integrations_apiclient",
+    row=lambda visit: visit.half.client,
+    text=lambda visit: visit.half.client.name,
+    form=lambda half: {
+        "name": f"New system {half.code}",
+        "kind": "machine",
+        "scopes": ["roster:read"],
+        "service_account": half.lecturer.pk,
+    },
+)
+tokens = Desk(
+    "oauth2_provider_accesstoken",
+    row=lambda visit: visit.half.client_token,
+    text=lambda visit: visit.half.client.name,
+)
+app_logins = Desk(
+    "integrations_applogin",
+    row=lambda visit: visit.half.app_login,
+    text=lambda visit: visit.half.app_login.app,
+)
+
+
+def revoke_token_of_client(visit: Visit) -> Answers:
+    token = visit.half.client_token
+    tokens.act(visit, token, "revoke")
+    return {"revoked": not _exists(token)}
+
+
+def renew_secret_of_client(visit: Visit) -> Answers:
+    shown = clients.act(visit, visit.half.client, "new_secret")
+    return {"shown": shows(shown, "shown only now")}
+
+
+def api_of(visit: Visit) -> Api:
+    """With a token of a system that may ask for everything; a kiosk shows its own."""
+    if visit.role == KIOSK:
+        return Api(visit.school.token)
+    member = visit.school.members.get(visit.role)
+    if member is None:
+        return Api()
+    client, _secret = a_machine(member, name=f"System of {member.username}")
+    return Api(a_token(client))
+
+
+def api_lists(path: str, row: Callable[[Visit], Model]) -> Try:
+    """A try of a list; every row has its id."""
+
+    def attempt(visit: Visit) -> Answers:
+        answer = api_of(visit).get(path)
+        ids = [one["id"] for one in answer.json().get("results", [])]
+        return {path: answer.status_code == 200 and row(visit).pk in ids}
+
+    return attempt
+
+
+def api_shows(*paths: Callable[[Half], str]) -> Try:
+    def attempt(visit: Visit) -> Answers:
+        api = api_of(visit)
+        return {path(visit.half): api.get(path(visit.half)).status_code == 200 for path in paths}
+
+    return attempt
+
+
+def both(first: Try, second: Try) -> Try:
+    def attempt(visit: Visit) -> Answers:
+        with undone():
+            answers = first(visit)
+        return answers | second(visit)
+
+    return attempt
+
+
+def change_student_by_api(visit: Visit) -> Answers:
+    student = visit.half.student
+    api_of(visit).write("PATCH", f"students/{student.pk}/", {"name": "Renamed"})
+    return {"changed": Student.objects.get(pk=student.pk).name == "Renamed"}
+
+
+def upload_by_api(visit: Visit) -> Answers:
+    rows = [{"student_id": "I-1", "name": "Imported"}]
+    path = f"courses/{visit.half.course.pk}/students/"
+    api_of(visit).write("PUT", path, {"students": rows})
+    return {"written": Student.objects.filter(student_id="I-1").exists()}
+
+
+def mark_by_api(visit: Visit) -> Answers:
+    student = visit.half.unclaimed
+    path = f"sessions/{visit.half.session.pk}/attendance/{student.pk}/"
+    api_of(visit).write("PUT", path, {"status": "present"})
+    return {"marked": student.attendance.exists()}
+
+
+def decide_by_api(visit: Visit) -> Answers:
+    registration = visit.half.registration
+    path = f"registrations/{registration.pk}/decision/"
+    api_of(visit).write("POST", path, {"decision": "reject", "reason": "Too dark"})
+    decided = FaceRegistration.objects.filter(pk=registration.pk, status="rejected")
+    return {"rejected": decided.exists()}
+
+
+def see_me_by_api(visit: Visit) -> Answers:
+    answer = api_of(visit).get("me/")
+    return {"me": answer.json().get("username") == _name_of(visit)}
+
+
 def see_public_pages(visit: Visit) -> Answers:
     pages = ("/", "/kiosk/", "/offline/", "/accounts/password/reset/")
     return {page: visit.client.get(page).status_code == 200 for page in pages}
@@ -1366,6 +1487,86 @@ TRIED = {
     ),
     "Health of the site, in detail": Tried({"see": see_health_in_detail}, scoped=False),
     "Public pages": Tried({"see": see_public_pages}, scoped=False),
+    "Clients of the API": Tried(
+        clients.verbs(
+            renew=renew_secret_of_client,
+            switch_off=clients.action("disable", clients.row, lambda row: bool(row.disabled_at)),
+        ),
+        scoped=False,
+    ),
+    "Tokens of the API, as hashes": Tried(
+        {"see": tokens.see, "add": tokens.add, "revoke": revoke_token_of_client}, scoped=False
+    ),
+    "Log-ins of apps": Tried(
+        app_logins.verbs(
+            end=app_logins.action("end_logins", app_logins.row, lambda row: bool(row.ended_at))
+        ),
+        scoped=False,
+    ),
+    "API: students": Tried(
+        {
+            "see": both(
+                api_lists("students/", lambda visit: visit.half.student),
+                api_shows(lambda half: f"students/{half.student.pk}/"),
+            ),
+            "change": change_student_by_api,
+        }
+    ),
+    "API: courses, class lists": Tried(
+        {
+            "see": both(
+                api_lists("courses/", lambda visit: visit.half.course),
+                api_shows(
+                    lambda half: f"courses/{half.course.pk}/",
+                    lambda half: f"courses/{half.course.pk}/students/",
+                ),
+            ),
+            "upload": upload_by_api,
+        }
+    ),
+    "API: sessions": Tried(
+        {
+            "see": both(
+                api_lists("sessions/", lambda visit: visit.half.session),
+                api_shows(lambda half: f"sessions/{half.session.pk}/"),
+            )
+        }
+    ),
+    "API: attendance": Tried(
+        {
+            "see": api_lists("attendance/", lambda visit: visit.half.attendance),
+            "mark": mark_by_api,
+        }
+    ),
+    "API: registrations": Tried(
+        {
+            "see": both(
+                api_lists("registrations/", lambda visit: visit.half.registration),
+                api_shows(lambda half: f"registrations/{half.registration.pk}/"),
+            ),
+            "decide": decide_by_api,
+        }
+    ),
+    "API: kiosks, without the token": Tried(
+        {
+            "see": both(
+                api_lists("kiosks/", lambda visit: visit.half.kiosk),
+                api_shows(lambda half: f"kiosks/{half.kiosk.pk}/"),
+            )
+        },
+        scoped=False,
+    ),
+    "API: reports": Tried(
+        {
+            "see": api_shows(
+                lambda half: f"reports/courses/{half.course.pk}/",
+                lambda half: f"reports/students/{half.student.pk}/",
+                lambda half: f"reports/sessions/{half.session.pk}/",
+            )
+        }
+    ),
+    "API: rooms": Tried({"see": api_lists("rooms/", lambda visit: visit.half.room)}, scoped=False),
+    "API: own account": Tried({"see": see_me_by_api}, scoped=False),
 }
 SOCKET = "Socket of a kiosk"
 LIVE_SOCKET = "Socket of a live page"

@@ -572,7 +572,7 @@ def test_other_forms_of_bodies_and_answers_are_refused(
     assert problem(sent) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"])
 def test_methods_that_an_address_has_not_are_refused(
     as_administrator_api: Api, eileen: Student, method: str
 ) -> None:

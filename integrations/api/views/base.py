@@ -78,7 +78,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if not hasattr(self, str(request.method).lower()):
+        if request.method not in self.allowed_methods:
             raise MethodNotAllowed(str(request.method))  # whatever else is wrong with it
         _check_size(request)
         query = self.query if request.method in ("GET", "HEAD") else Query
