@@ -75,6 +75,13 @@ class WordsField(TextField):
 # Addresses
 
 
+class AskedField(serializers.CharField):
+    """A text that a row must have exactly so."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, trim_whitespace=False, **kwargs)
+
+
 class Query(Strict):
     """What an address may be asked; nothing unless a view says more."""
 
@@ -91,13 +98,13 @@ class PageQuery(Query):
 
 
 class StudentQuery(PageQuery):
-    student_id = serializers.CharField(required=False, max_length=64)
-    email = serializers.CharField(required=False, max_length=254)
+    student_id = AskedField(max_length=64)
+    email = AskedField(max_length=254)
     course = IdField(required=False)
 
 
 class CourseQuery(PageQuery):
-    code = serializers.CharField(required=False, max_length=32)
+    code = AskedField(max_length=32)
 
 
 class ClassListQuery(PageQuery):
@@ -121,7 +128,7 @@ class AttendanceQuery(PeriodQuery):
     session = IdField(required=False)
     course = IdField(required=False)
     student = IdField(required=False)
-    student_id = serializers.CharField(required=False, max_length=64)
+    student_id = AskedField(max_length=64)
     status = serializers.ChoiceField(choices=Attendance.Status.choices, required=False)
 
 

@@ -76,6 +76,8 @@ def test_every_model_of_ours_is_listed_or_says_nothing_about_a_student() -> None
         "integrations.OutboxHead",  # two numbers
         "integrations.WebhookEndpoint",  # an address, and who of the staff entered it
         "checkin.DigestMarker",  # a time zone and a moment
+        "integrations.ApiClient",  # a system, and the account of the staff that it acts as
+        "integrations.TokenUse",  # told with its token
     }
 
 

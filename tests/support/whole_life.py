@@ -29,6 +29,9 @@ from checkin.models import (
 )
 from checkin.notices.models import NoticeChoice, RecognitionInvitation
 from checkin.passes.models import EntryPass, PassUse
+from integrations.api.models import KeptAnswer
+from integrations.app_logins.models import AppLogin
+from integrations.app_logins.tokens import AppRefreshToken
 from integrations.models import (
     Notification,
     NotificationChannel,
@@ -43,6 +46,7 @@ from recognition.models import FaceRegistration, FaceTemplate, RegistrationPhoto
 from recognition.sealing import seal_picture, seal_vector
 from roster.events import students_changed
 from roster.models import ClassSession, RosterClaim, Student
+from tests.support.api import a_token, an_app
 from tests.support.face_samples import an_embedding
 from tests.support.school import MODEL_ID, a_template, an_attempt, an_attendance
 
@@ -192,6 +196,19 @@ def live_a_whole_life(
         due_at=timezone.now(),
         give_up_at=timezone.now(),
     )
+    KeptAnswer.objects.create(
+        client="client:1:1",
+        key_hash="0" * 64,
+        request_hash="0" * 64,
+        student=student,
+        sealed_body=keyring().encrypt(str(student).encode()),
+    )
+    login = AppLogin.objects.create(
+        user=user, app="an app of hers", expires_at=timezone.now() + timedelta(days=30)
+    )
+    AppRefreshToken.of(login)
+    app, _secret = an_app()
+    a_token(app, user=user)
     queue = get_connection("accounts.mail.QueueBackend")
     EmailMessage("Your face is registered", "Hello!", to=[user.email], connection=queue).send()
     _log(staff, student, CHANGE, str(student))
