@@ -27,7 +27,7 @@ from accounts.models import User
 from accounts.roles import ADMINISTRATOR, LECTURER, REGISTRAR
 from checkin.alerts.models import Alert
 from checkin.appeals.models import Appeal
-from checkin.marking import key_of, state_of
+from checkin.marking import key_of, mark, state_of
 from checkin.models import (
     AttendanceChange,
     AttendanceWarning,
@@ -1123,6 +1123,21 @@ def decide_by_api(visit: Visit) -> Answers:
     return {"rejected": decided.exists()}
 
 
+def see_events_by_api(visit: Visit) -> Answers:
+    half = visit.half
+    mark(
+        session=half.session,
+        student=half.unclaimed,
+        status="present",
+        by=visit.school.root,
+        reason="",
+        at=half.session.starts_at,
+        shown=key_of(None),
+    )
+    told = api_of(visit).get("events/", {"limit": 500})
+    return {"told": shows(told, half.unclaimed.student_id)}
+
+
 def see_me_by_api(visit: Visit) -> Answers:
     answer = api_of(visit).get("me/")
     return {"me": answer.json().get("username") == _name_of(visit)}
@@ -1565,6 +1580,7 @@ TRIED = {
             )
         }
     ),
+    "API: events": Tried({"see": see_events_by_api}),
     "API: rooms": Tried({"see": api_lists("rooms/", lambda visit: visit.half.room)}, scoped=False),
     "API: own account": Tried({"see": see_me_by_api}, scoped=False),
 }

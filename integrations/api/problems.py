@@ -37,6 +37,7 @@ PROBLEMS: dict[str, tuple[int, Promise]] = {
     "method_not_allowed": (405, gettext_lazy("This cannot be done here")),
     "not_acceptable": (406, gettext_lazy("No such form of answer")),
     "not_possible": (409, gettext_lazy("This cannot be done now")),
+    "cursor_expired": (410, gettext_lazy("What came next is kept no longer")),
     "changed_meanwhile": (412, gettext_lazy("It is not as you saw it any more")),
     "too_large": (413, gettext_lazy("The body is too large")),
     "unsupported_media_type": (415, gettext_lazy("No such form of body")),

@@ -104,6 +104,8 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
             for status in _ANYWHERE + (() if method == "get" else _ON_WRITES):
                 operation["responses"].setdefault(status, _problem_answer(status))
             operation["responses"].setdefault("422", _problem_answer("422"))
+            if operation["operationId"] == "getEvents":
+                operation["responses"]["410"] = _problem_answer("410")
             if method == "get" and "200" in operation["responses"]:
                 operation["responses"]["304"] = {"description": "It is as you know it."}
     return result

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from integrations.api.views.attendance import AttendanceRows, Record
+from integrations.api.views.events import Events
 from integrations.api.views.kiosks import KioskDetail, Kiosks
 from integrations.api.views.me import Me
 from integrations.api.views.registrations import Decision, RegistrationDetail, Registrations
@@ -39,6 +40,7 @@ urlpatterns = [
     path("registrations/<int:pk>/decision/", Decision.as_view(), name="decision"),
     path("kiosks/", Kiosks.as_view(), name="kiosks"),
     path("kiosks/<int:pk>/", KioskDetail.as_view(), name="kiosk"),
+    path("events/", Events.as_view(), name="events"),
     path("reports/term/", TermReport.as_view(), name="term_report"),
     path("reports/courses/<int:pk>/", CourseReport.as_view(), name="course_report"),
     path("reports/students/<int:pk>/", StudentReport.as_view(), name="student_report"),
