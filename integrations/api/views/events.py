@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 # Imported so that every kind of event is known when its names are listed below.
+import checkin.events  # noqa: F401
+import recognition.events  # noqa: F401
 import roster.events  # noqa: F401
 from accounts.events import event_kinds
 from integrations.api import serializers as forms
