@@ -455,7 +455,7 @@ WEBHOOK_RETRY_SECONDS = at_least("WEBHOOK_RETRY_SECONDS", 10, 1)
 API_REQUESTS_PER_MINUTE = at_least("API_REQUESTS_PER_MINUTE", 1200, 1)
 API_TOKEN_MINUTES = at_least("API_TOKEN_MINUTES", 60, 1)
 API_LOGIN_DAYS = at_least("API_LOGIN_DAYS", 30, 1)
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["integrations.api.permissions.MayUseView"],
     "DEFAULT_THROTTLE_CLASSES": ["integrations.api.throttling.PerClient"],
@@ -469,7 +469,7 @@ REST_FRAMEWORK = {
     # `?format=` would be one more name in every address.
     "URL_FORMAT_OVERRIDE": None,
 }
-SPECTACULAR_SETTINGS = {
+SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Rollcall",
     "VERSION": "1",
     "DESCRIPTION": "Students, courses, sessions and attendance. The guide is `docs/api.md`.",
@@ -491,7 +491,7 @@ SPECTACULAR_SETTINGS = {
         "RegistrationStatus": "recognition.models.FaceRegistration.Status",
     },
 }
-OAUTH2_PROVIDER = {
+OAUTH2_PROVIDER: dict[str, Any] = {
     "OAUTH2_VALIDATOR_CLASS": "integrations.oauth.validator.Validator",
     "SCOPES_BACKEND_CLASS": "integrations.oauth.scopes.ScopesOfClient",
     "ACCESS_TOKEN_EXPIRE_SECONDS": API_TOKEN_MINUTES * 60,
@@ -528,7 +528,7 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth2_provider.Application"
 OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth2_provider.AccessToken"  # noqa: S105
 # W008 warns of http as a scheme at all.
 SILENCED_SYSTEM_CHECKS = ["oauth2_provider.W008"]
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=API_LOGIN_DAYS),
     "ROTATE_REFRESH_TOKENS": True,

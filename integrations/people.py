@@ -133,6 +133,7 @@ KINDS = (
 
 EXCEPTIONS = {
     "oauth2_provider.Application": "a client; its account is a member of staff",
+    "integrations.ApiClient": "what such a client is for",
     "oauth2_provider.Grant": "a code for one minute, as a hash; goes with its account",
     "oauth2_provider.RefreshToken": "a hash beside a listed access token; goes with its account",
     "oauth2_provider.IDToken": "none are issued",
