@@ -19,7 +19,6 @@ from oauth2_provider.models import (
     revoke_access_token,
 )
 
-from accounts.models import User
 from integrations.oauth.models import ApiClient
 
 logger = logging.getLogger(__name__)
@@ -98,16 +97,6 @@ def revoke_token(token: AccessToken) -> None:
     """End an access token, and the refresh token that would bring the next one."""
     revoke_access_token(token)
     logger.info("access token %s was revoked", token.pk)
-
-
-@transaction.atomic
-def revoke_app(*, user: User, client: ApiClient) -> None:
-    """End what somebody let an app do on their behalf."""
-    for refresh in RefreshToken.objects.filter(
-        application=client.application, user=user, revoked=None
-    ):
-        refresh.revoke()
-    AccessToken.objects.filter(application=client.application, user=user).delete()
 
 
 # What is past its time
