@@ -6,7 +6,6 @@ gone with the transaction. It goes as soon as the mail is sent or given up.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +22,11 @@ from django.template import Context
 from django.template.engine import Engine
 from post_office.models import PRIORITY, STATUS, Email
 
+from accounts.background import WorkWaits
 from accounts.keyring import keyring
 
-# Set after the commit of a transaction that queued a mail.
-mail_waits = threading.Event()
+# Told after the commit of a transaction that queued a mail.
+mail_waits = WorkWaits("accounts.tasks.deliver_mails")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class QueueBackend(BaseEmailBackend):
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         Email.objects.bulk_create(_waiting(message) for message in email_messages)
-        transaction.on_commit(mail_waits.set)
+        transaction.on_commit(mail_waits.tell, robust=True)
         return len(email_messages)
 
 

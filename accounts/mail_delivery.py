@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -50,22 +51,23 @@ def _deliver_until(ending: threading.Event) -> None:
         finally:
             close_old_connections()
         mail_waits.wait(pause_s)
-        mail_waits.clear()
 
 
-def deliver_due_mails() -> None:
-    """Send what is due.
+def deliver_due_mails(go_on: Callable[[], bool] = lambda: True) -> None:
+    """Send what is due, one mail after the other, as long as the caller says so.
 
     Raises:
         OSError: no mail server answers. What was not tried keeps its place.
     """
-    while _due().exists():
+    while go_on() and _due().exists():
         with get_connection(settings.MAIL_TRANSPORT) as transport:
-            _deliver_in_turn(transport)
+            _deliver_in_turn(transport, go_on)
 
 
-def _deliver_in_turn(transport: BaseEmailBackend) -> None:
+def _deliver_in_turn(transport: BaseEmailBackend, go_on: Callable[[], bool]) -> None:
     for pk in list(_due().order_by("pk").values_list("pk", flat=True)):
+        if not go_on():
+            return
         mail = _claim(pk)
         if mail is not None and not _deliver(mail, transport):
             # The connection may be in the middle of a conversation: the rest gets a new one.

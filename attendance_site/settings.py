@@ -19,11 +19,18 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from environs import Env
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
 env.read_env(BASE_DIR / ".env", recurse=False)
+
+
+#: What Celery's broker may be.
+BROKERS = ("redis://", "rediss://", "amqp://", "amqps://")
 
 
 def required(name: str, how: str) -> str:
@@ -210,17 +217,38 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
+#: Before a server that does not answer is given up: nobody at a kiosk waits for Redis.
+REDIS_CONNECT_S = 2
 CACHES: dict[str, Any]
 if REDIS_URL:
     CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {
+                "socket_connect_timeout": REDIS_CONNECT_S,
+                "socket_timeout": REDIS_CONNECT_S,
+                # Once more, as the connection that is kept may be one from before a restart; by
+                # itself redis-py would try for many seconds.
+                "retry": Retry(NoBackoff(), 1),
+            },
+        }
     }
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # Waiting for a message takes up to 5 s, and redis-py would give up after 5 s: a quiet
-            # connection would be taken for a dead one.
-            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 20}]},
+            "BACKEND": "attendance_site.channel_layer.PatientRedisChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": REDIS_URL,
+                        "socket_connect_timeout": REDIS_CONNECT_S,
+                        # Waiting for a message takes up to 5 s, and redis-py would give up after
+                        # 5 s: a quiet connection would be taken for a dead one.
+                        "socket_timeout": 20,
+                        "retry": AsyncRetry(NoBackoff(), 1),
+                    }
+                ]
+            },
         }
     }
 else:
@@ -232,6 +260,39 @@ else:
         }
     }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# Work beside the requests: in threads of the server until CELERY_BROKER_URL
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "")
+if CELERY_BROKER_URL and not CELERY_BROKER_URL.startswith(BROKERS):
+    raise ImproperlyConfigured(
+        "Unexpected value of CELERY_BROKER_URL, use for example redis://host:6379/1 or "
+        "amqp://user:password@host/vhost."
+    )
+if CELERY_BROKER_URL and DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    raise ImproperlyConfigured(
+        "CELERY_BROKER_URL is set, but DATABASE_URL is not: workers on other machines need a "
+        "database that they can reach, like postgres://user:password@host/rollcall."
+    )
+CELERY_TASK_IGNORE_RESULT = True
+# A task is done again where its worker was killed, and no worker sits on tasks of others.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever
+CELERY_BROKER_CONNECTION_TIMEOUT = 4
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+CELERY_TIMEZONE = env.str("TIME_ZONE", "UTC")
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        # Longer than the longest task, which would be given to a second worker otherwise.
+        "visibility_timeout": 3 * 3600,
+        "socket_connect_timeout": REDIS_CONNECT_S,
+        "socket_timeout": 20,
+    }
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -369,7 +430,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_TZ = True
 
-# Mail is queued in the database and sent by a thread, see accounts.mail
+# Mail is queued in the database and sent beside the requests, see accounts.mail
 
 _mail: dict[str, Any] = env.dj_email_url("EMAIL_URL", "console:")
 if "EMAIL_BACKEND" not in _mail:

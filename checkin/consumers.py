@@ -48,6 +48,7 @@ from checkin.kiosk import (
 from checkin.kiosks.health import NOTED_EVERY, device_in, note
 from checkin.live.events import announce
 from checkin.liveness import asked_in, level_for
+from checkin.membership import Membership
 from checkin.metrics import VERDICTS
 from checkin.models import CheckinAttempt, Kiosk
 from checkin.passes.services import PassRefusal
@@ -110,6 +111,7 @@ class KioskConsumer(FrameConsumer):
     kiosk: Kiosk
 
     async def connect(self) -> None:
+        self._membership: Membership | None = None
         self._claimed: _Claimed | None = None
         self._refused_codes = RefusedCodes()
         self._disownable: _Disownable | None = None
@@ -158,8 +160,8 @@ class KioskConsumer(FrameConsumer):
 
     async def disconnect(self, code: int) -> None:
         await super().disconnect(code)
-        if hasattr(self, "kiosk"):
-            await self.channel_layer.group_discard(self._group, self.channel_name)
+        if self._membership is not None:
+            await self._membership.end()
         if self._telling:
             # It ends by itself, also where this wait is cut short.
             await asyncio.wait(self._telling, timeout=LAST_WORDS_S)
@@ -223,7 +225,12 @@ class KioskConsumer(FrameConsumer):
         claimed = self._claimed if step.phase is Phase.PASS else None
         refused = claimed.refused if claimed else self._refused_codes
         known = refused.get(step.code, frame.arrived_s)
-        decided = known or await self._try_code(claimed, step.code)
+        try:
+            decided = known or await self._try_code(claimed, step.code)
+        except Exception:
+            # Who goes on holding it up need not take it down first.
+            self._dialogue.read_code_again()
+            raise
         if isinstance(decided, Verdict):
             # Of who was recognised the face is the evidence, and a code may hide it by now.
             await self._conclude(frame, decided, claimed.picture if claimed else frame.jpeg)
@@ -284,7 +291,7 @@ class KioskConsumer(FrameConsumer):
         if verdict.concern is not None:
             self._tell_others(verdict.concern, picture)
         await self._announce()
-        await self._recheck()
+        await self._try_to_recheck()
 
     async def _undo(self) -> None:
         """Undo the last verdict, which this connection remembers: the client names none."""
@@ -309,7 +316,7 @@ class KioskConsumer(FrameConsumer):
             show_ms=self._dialogue.policy.show_ms,
         )
         await self._announce()
-        await self._recheck()
+        await self._try_to_recheck()
 
     async def _tell_not_undone(self, message: str) -> None:
         await self.tell(type="error", seq=None, code="not_undone", message=message)
@@ -351,13 +358,11 @@ class KioskConsumer(FrameConsumer):
 
     # The kiosk and its sessions
 
-    @property
-    def _group(self) -> str:
-        return f"kiosk.{self.kiosk.pk}"
-
     async def _replace_older_connection(self) -> None:
-        await self.channel_layer.group_send(self._group, {"type": "kiosk.replaced"})
-        await self.channel_layer.group_add(self._group, self.channel_name)
+        group = f"kiosk.{self.kiosk.pk}"
+        await self.channel_layer.group_send(group, {"type": "kiosk.replaced"})
+        self._membership = Membership(self.channel_layer, group, self.channel_name)
+        await self._membership.renew()
 
     async def kiosk_replaced(self, event: dict[str, Any]) -> None:
         """Another connection has come with this kiosk's token: only the newest is served."""
@@ -366,10 +371,16 @@ class KioskConsumer(FrameConsumer):
     async def _keep_rechecking(self) -> None:
         while not self.closed:
             await asyncio.sleep(RECHECK_S)
-            try:
-                await self._recheck()
-            except Exception:
-                logger.exception("kiosk %s: the sessions could not be read", self.kiosk.pk)
+            await self._try_to_recheck()
+            if self._membership is not None:
+                await self._membership.renew()
+
+    async def _try_to_recheck(self) -> None:
+        """What was answered stands, whether the sessions can be read after it or not."""
+        try:
+            await self._recheck()
+        except Exception:
+            logger.exception("%s: the sessions could not be read", self.whose)
 
     async def _recheck(self) -> None:
         served = await in_database(looked_after)(self.kiosk, self._token_hash, timezone.now())

@@ -37,6 +37,7 @@ SEQUENCE_NUMBERS = 2**32
 MAX_MESSAGES_PER_S = 120
 PATIENCE_S = 3
 
+CLOSE_TRY_AGAIN = 1013
 CLOSE_UNKNOWN = 4401
 CLOSE_FORBIDDEN = 4403
 CLOSE_TOO_FAST = 4408
@@ -125,6 +126,14 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self.meter = HealthMeter()
         self._counted = False
         self._taken_s = self._due_s = 0.0
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Without the database nobody can be known: the client comes back, maybe elsewhere."""
+        try:
+            await super().websocket_connect(message)
+        except Exception:
+            logger.exception("%s could not be let in", self.whose)
+            await self.end("not_ready", _("One moment, please."), CLOSE_TRY_AGAIN)
 
     async def answer(self, frame: Frame) -> None:
         """Send exactly one answer to the frame. What it raises is answered with an error."""

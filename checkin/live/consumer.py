@@ -33,6 +33,7 @@ from checkin.frames import (
 )
 from checkin.live.events import live_group
 from checkin.live.selectors import Line, RefusedAttempt, Snapshot, snapshot_of, viewer_of
+from checkin.membership import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._version = 0
         self._sent: dict[str, Any] = {}
         self._session_pk: int = self.scope["url_route"]["kwargs"]["session_pk"]
+        self._membership = Membership(
+            self.channel_layer, live_group(self._session_pk), self.channel_name
+        )
         await self.accept()
         if not origin_allowed(self.scope):
             await self._close(
@@ -70,13 +74,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             )
             return
         # First listen, then look: what happens in between is heard.
-        await self.channel_layer.group_add(live_group(self._session_pk), self.channel_name)
+        await self._membership.renew()
         self._task = asyncio.create_task(self._keep_telling())
 
     async def disconnect(self, code: int) -> None:
         if self._task is not None:
             self._task.cancel()
-        await self.channel_layer.group_discard(live_group(self._session_pk), self.channel_name)
+        await self._membership.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self._closed:
@@ -105,6 +109,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _keep_telling(self) -> None:
         while not self._closed:
             self._changed.clear()
+            await self._membership.renew()
             try:
                 await self._tell()
             except Refused as refusal:

@@ -32,6 +32,7 @@ from checkin.frames import (
 )
 from checkin.live.events import announce
 from checkin.liveness import asked_in, level_for
+from checkin.membership import Membership
 from checkin.metrics import VERDICTS
 from checkin.models import Outcome
 from checkin.own_device.services import Admission, NotAdmittedError, admit, check_in
@@ -61,6 +62,7 @@ class OwnDeviceConsumer(FrameConsumer):
     student_pk: int
 
     async def connect(self) -> None:
+        self._membership: Membership | None = None
         self._session_pk: int = self.scope["url_route"]["kwargs"]["session_pk"]
         self._request = request_of_socket(self.scope)
         bind(request_id=request_id_of(header(self.scope, b"x-request-id")))
@@ -84,8 +86,8 @@ class OwnDeviceConsumer(FrameConsumer):
 
     async def disconnect(self, code: int) -> None:
         await super().disconnect(code)
-        if hasattr(self, "student_pk"):
-            await self.channel_layer.group_discard(self._group, self.channel_name)
+        if self._membership is not None:
+            await self._membership.end()
 
     # Frames
 
@@ -134,17 +136,15 @@ class OwnDeviceConsumer(FrameConsumer):
             self.closed = True
             await self.close(code=CLOSE_DONE)
         else:
-            await self._recheck()
+            await self._try_to_recheck()
 
     # Who it is, and whether they may
 
-    @property
-    def _group(self) -> str:
-        return f"own.{self._session_pk}.{self.student_pk}"
-
     async def _replace_older_connection(self) -> None:
-        await self.channel_layer.group_send(self._group, {"type": "own.replaced"})
-        await self.channel_layer.group_add(self._group, self.channel_name)
+        group = f"own.{self._session_pk}.{self.student_pk}"
+        await self.channel_layer.group_send(group, {"type": "own.replaced"})
+        self._membership = Membership(self.channel_layer, group, self.channel_name)
+        await self._membership.renew()
 
     async def own_replaced(self, event: dict[str, Any]) -> None:
         """The student has opened the page once more: only the newest is served."""
@@ -155,10 +155,16 @@ class OwnDeviceConsumer(FrameConsumer):
     async def _keep_rechecking(self) -> None:
         while not self.closed:
             await asyncio.sleep(RECHECK_S)
-            try:
-                await self._recheck()
-            except Exception:
-                logger.exception("%s could not be checked again", self.whose)
+            await self._try_to_recheck()
+            if self._membership is not None:
+                await self._membership.renew()
+
+    async def _try_to_recheck(self) -> None:
+        """What was answered stands, whether the student can be looked up after it or not."""
+        try:
+            await self._recheck()
+        except Exception:
+            logger.exception("%s could not be checked again", self.whose)
 
     async def _recheck(self) -> bool:
         """Whether the student may go on; if not, the connection has been closed."""

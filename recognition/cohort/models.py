@@ -42,8 +42,6 @@ class PhotoImport(models.Model):
         related_name="+",
     )
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
-    # Until then one process works on it; who was killed does not renew it.
-    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("photo import")
@@ -92,6 +90,8 @@ class PhotoImportItem(models.Model):
     state = models.CharField(_("state"), max_length=16, choices=State)
     verdict = models.CharField(_("verdict"), max_length=500, blank=True)
     sealed_picture = models.BinaryField(_("encrypted picture"), editable=False, default=bytes)
+    # Until then one process works on the student's pictures; who was killed does not renew it.
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("photo of an import")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.background import WorkWaits
 from accounts.models import User
 from recognition.cohort.archive import EntryRefusedError, PhotoArchive
 from recognition.cohort.models import PhotoImport, PhotoImportItem
@@ -34,16 +34,15 @@ logger = logging.getLogger(__name__)
 Status = PhotoImport.Status
 State = PhotoImportItem.State
 
-# Longer than one picture takes: a worker is ended after 20 s. An import whose process was killed
-# is taken up by another one after it.
-CLAIM = timedelta(seconds=40)
+# Longer than one picture takes: a worker is ended after 20 s, and there are three tries. After it
+# the student of a process that was killed is taken up by another one.
+CLAIM = timedelta(seconds=90)
 # A request that is still unpacking after this time has ended in the middle.
 RECEIVED_WITHIN = timedelta(hours=1)
 # A picture that ends its worker so often is given up.
 TRIES = 3
 
-# Set when an import was received in this process.
-photos_wait = threading.Event()
+photos_wait = WorkWaits("recognition.tasks.look_for_photos")
 
 
 # Receiving
@@ -85,7 +84,7 @@ def receive_photos(
         raise
     PhotoImport.objects.filter(pk=photo_import.pk).update(status=Status.WORKING)
     photo_import.refresh_from_db()
-    photos_wait.set()
+    transaction.on_commit(photos_wait.tell, robust=True)
     return photo_import
 
 
@@ -158,54 +157,80 @@ def reason_against(student: Student, photo_import: PhotoImport) -> str:
 def students_done(photo_import_pk: int) -> Generator[None, None, None]:
     """Work on an import, one student after the other, as long as the caller asks for more.
 
-    Nothing happens where another process is at it. The pictures of a student are deleted in the
-    transaction that decides on them, and only while they still wait: what was begun twice counts
-    once, and what a killed process had begun is begun again.
+    Any number of processes on any number of hosts may do it at once: each student is claimed first.
+    It ends where no student is left whom nobody works on. The pictures of a student are deleted in
+    the transaction that decides on them, and only while they still wait: what was begun twice
+    counts once, and what a killed process had begun is begun again.
 
     Raises:
         EngineError: the models cannot be loaded.
         WorkerLostError: the workers are being ended.
     """
-    claim = _Claim(photo_import_pk)
-    try:
-        while claim.renewed() and (waiting := _of_next_student(photo_import_pk)):
-            _work_on(waiting, claim)
-            yield
-        if claim.renewed():
-            _finish(photo_import_pk)
-    finally:
-        claim.release()
+    while (claim := _Claim.on_next_student(photo_import_pk)) is not None:
+        try:
+            _work_on(claim)
+        finally:
+            claim.release()
+        yield
+    _finish(photo_import_pk)
+
+
+def unclaimed(photo_import_pk: int | None = None) -> QuerySet[PhotoImportItem]:
+    """Pictures that wait and that nobody works on, of this import or of all."""
+    waiting = PhotoImportItem.objects.filter(
+        Q(claimed_until=None) | Q(claimed_until__lte=timezone.now()),
+        state=State.WAITING,
+        photo_import__status=Status.WORKING,
+    )
+    return waiting if photo_import_pk is None else waiting.filter(photo_import=photo_import_pk)
 
 
 class _Claim:
-    """One process's right to work on an import, lost when it is not renewed in time."""
+    """One process's right to work on the pictures of one student, lost when it is not renewed in
+    time."""
 
-    def __init__(self, photo_import_pk: int) -> None:
-        self._working = PhotoImport.objects.filter(pk=photo_import_pk, status=Status.WORKING)
-        self._until: datetime | None = None
+    def __init__(self, rows: QuerySet[PhotoImportItem], until: datetime) -> None:
+        self._rows = rows
+        self._until: datetime | None = until
+
+    @classmethod
+    @transaction.atomic
+    def on_next_student(cls, photo_import_pk: int) -> _Claim | None:
+        free = unclaimed(photo_import_pk)
+        # Whom another process is claiming at this moment is passed over. Where it has just done so,
+        # the update finds nothing, and the next look knows better.
+        free_students = (
+            Student.objects.filter(Exists(free.filter(student=OuterRef("pk"))))
+            .select_for_update(no_key=True, skip_locked=True)
+            .order_by("pk")
+        )
+        while (student := free_students.first()) is not None:
+            until = timezone.now() + CLAIM
+            if free.filter(student=student).update(claimed_until=until):
+                rows = PhotoImportItem.objects.filter(
+                    photo_import=photo_import_pk, student=student, state=State.WAITING
+                )
+                return cls(rows, until)
+        return None
+
+    def items(self) -> list[PhotoImportItem]:
+        mine = self._rows.filter(claimed_until=self._until).defer("sealed_picture")
+        return list(mine.select_related("photo_import", "student__user"))
 
     def renewed(self) -> bool:
-        now = timezone.now()
-        mine = (
-            self._working.filter(claimed_until=self._until)
-            if self._until is not None
-            else self._working.exclude(claimed_until__gt=now)
+        until = timezone.now() + CLAIM
+        held = self._until is not None and (
+            self._rows.filter(
+                claimed_until=self._until, photo_import__status=Status.WORKING
+            ).update(claimed_until=until)
+            > 0
         )
-        until = now + CLAIM
-        held = mine.update(claimed_until=until) == 1
         self._until = until if held else None
         return held
 
     def release(self) -> None:
         if self._until is not None:
-            self._working.filter(claimed_until=self._until).update(claimed_until=None)
-
-
-def _of_next_student(photo_import_pk: int) -> list[PhotoImportItem]:
-    waiting = PhotoImportItem.objects.filter(photo_import=photo_import_pk, state=State.WAITING)
-    first = waiting.values_list("student_id", flat=True).first()
-    items = waiting.filter(student=first).defer("sealed_picture")
-    return list(items.select_related("photo_import", "student__user")) if first else []
+            self._rows.filter(claimed_until=self._until).update(claimed_until=None)
 
 
 @dataclass(slots=True)
@@ -222,8 +247,11 @@ class _Looked:
         return face.embedding if face else None
 
 
-def _work_on(items: Sequence[PhotoImportItem], claim: _Claim) -> None:
+def _work_on(claim: _Claim) -> None:
     """Look at the pictures of one student, one at a time, so that kiosks keep the workers."""
+    items = claim.items()
+    if not items:
+        return  # erased or stopped since
     photo_import, student = items[0].photo_import, items[0].student
     assert student is not None  # noqa: S101
     agreed = has_consent(student)
@@ -311,21 +339,19 @@ def _enrol(student: Student, embeddings: Sequence[Embedding], added_by: User | N
 
 def _close(item: PhotoImportItem, state: PhotoImportItem.State, verdict: str) -> None:
     PhotoImportItem.objects.filter(pk=item.pk).update(
-        state=state, verdict=verdict[:500], sealed_picture=b""
+        state=state, verdict=verdict[:500], sealed_picture=b"", claimed_until=None
     )
 
 
 def _refuse(items: QuerySet[PhotoImportItem], reason: str) -> None:
-    items.update(state=State.REFUSED, verdict=reason[:500], sealed_picture=b"")
+    items.update(state=State.REFUSED, verdict=reason[:500], sealed_picture=b"", claimed_until=None)
 
 
 @transaction.atomic
 def _finish(photo_import_pk: int) -> None:
     waiting = PhotoImportItem.objects.filter(photo_import=photo_import_pk, state=State.WAITING)
-    if not waiting.exists():
-        PhotoImport.objects.filter(pk=photo_import_pk, status=Status.WORKING).update(
-            status=Status.FINISHED, finished_at=timezone.now(), claimed_until=None
-        )
+    working = PhotoImport.objects.filter(pk=photo_import_pk, status=Status.WORKING)
+    if not waiting.exists() and working.update(status=Status.FINISHED, finished_at=timezone.now()):
         logger.info("photo import %s is finished", photo_import_pk)
 
 
@@ -340,7 +366,7 @@ def stop_import(photo_import: PhotoImport) -> None:
         _("The import was stopped before this picture."),
     )
     PhotoImport.objects.filter(pk=photo_import.pk, status__in=PhotoImport.UNFINISHED).update(
-        status=Status.STOPPED, finished_at=timezone.now(), claimed_until=None
+        status=Status.STOPPED, finished_at=timezone.now()
     )
 
 

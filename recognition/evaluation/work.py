@@ -6,11 +6,11 @@ import logging
 import threading
 from datetime import timedelta
 
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.background import run_beside_requests
+from accounts.background import WorkWaits, run_beside_requests
 from accounts.models import User
 from recognition.evaluation.own import TooFewFacesError, measure_own
 from recognition.models import GalleryEvaluation
@@ -23,8 +23,7 @@ LOST_AFTER = timedelta(minutes=30)
 
 Status = GalleryEvaluation.Status
 
-#: Set when a measurement waits, so that the thread of this process need not look for it.
-measurement_waits = threading.Event()
+measurement_waits = WorkWaits("recognition.tasks.measure")
 
 
 def start_measurements() -> None:
@@ -40,13 +39,12 @@ def ask_for_measurement(*, model_id: str, by: User) -> GalleryEvaluation:
     if under_way is not None:
         return under_way
     evaluation = GalleryEvaluation.objects.create(model_id=model_id, created_by=by)
-    measurement_waits.set()
+    transaction.on_commit(measurement_waits.tell, robust=True)
     return evaluation
 
 
 def _work_until(ending: threading.Event) -> None:
     while not ending.is_set():
-        measurement_waits.clear()
         close_old_connections()
         try:
             give_up_lost()

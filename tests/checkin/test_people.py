@@ -78,7 +78,6 @@ def test_every_model_of_ours_is_listed_or_says_nothing_about_a_student() -> None
         "checkin.DigestMarker",  # a time zone and a moment
         "integrations.ApiClient",  # a system, and the account of the staff that it acts as
         "integrations.TokenUse",  # told with its token
-        "integrations.OutboxHead",  # two positions
     }
 
 

@@ -18,6 +18,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connections, transaction
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 from post_office.models import Email
@@ -515,15 +516,48 @@ def test_an_import_that_was_left_is_gone_on_with(math, agreed, eileen, portrait)
     assert photo_import.status == PhotoImport.Status.FINISHED
 
 
-def test_an_import_at_which_somebody_works_is_left_alone(math, agreed, eileen, portrait):
+def test_a_student_at_whom_somebody_works_is_left_alone(
+    math, agreed, eileen, portrait, monkeypatch
+):
+    """The other process shares the import: it takes the next student instead."""
     photo_import = received(math, {"S-1001.jpg": portrait, "S-1.jpg": portrait})
-    with closing(students_done(photo_import.pk)) as students:
-        next(students)
-        assert list(students_done(photo_import.pk)) == []
-        PhotoImport.objects.update(claimed_until=timezone.now() - CLAIM)  # it was killed
-        assert len(list(students_done(photo_import.pk))) == 1
-        assert list(students) == []
+    look, seen = cohort._looked_at, []
+
+    def interrupted(item: PhotoImportItem, *, embed: bool) -> object:
+        seen.append(item.file_name)
+        if len(seen) == 1:
+            assert len(list(students_done(photo_import.pk))) == 1
+        return look(item, embed=embed)
+
+    monkeypatch.setattr(cohort, "_looked_at", interrupted)
+    for _student in students_done(photo_import.pk):
+        pass
+    assert sorted(seen) == ["S-1.jpg", "S-1001.jpg"]
     assert PhotoImport.objects.get().status == PhotoImport.Status.FINISHED
+
+
+def test_a_student_whose_process_was_killed_is_taken_up_when_the_claim_has_run_out(
+    math, agreed, portrait
+):
+    photo_import = received(math, {"S-1001.jpg": portrait})
+    assert cohort._Claim.on_next_student(photo_import.pk) is not None  # and killed
+    assert list(students_done(photo_import.pk)) == []
+    assert states(photo_import) == {"S-1001.jpg": "waiting"}
+    PhotoImportItem.objects.update(claimed_until=F("claimed_until") - CLAIM)
+    assert len(list(students_done(photo_import.pk))) == 1
+    assert states(photo_import) == {"S-1001.jpg": "used"}
+
+
+def test_who_is_overtaken_after_the_claim_has_run_out_decides_nothing(math, agreed, portrait):
+    photo_import = received(math, {"S-1001.jpg": portrait})
+    slow = cohort._Claim.on_next_student(photo_import.pk)
+    assert slow is not None
+    PhotoImportItem.objects.update(claimed_until=F("claimed_until") - CLAIM)
+    fast = cohort._Claim.on_next_student(photo_import.pk)
+    assert fast is not None
+    assert fast.renewed()
+    assert not slow.renewed()
+    assert slow.items() == []
 
 
 def test_what_was_begun_twice_counts_once(math, agreed, portrait, monkeypatch):
@@ -535,7 +569,7 @@ def test_what_was_begun_twice_counts_once(math, agreed, portrait, monkeypatch):
         found = look(item, embed=embed)
         if not is_second:
             is_second.append(True)
-            PhotoImport.objects.update(claimed_until=None)
+            PhotoImportItem.objects.update(claimed_until=None)
             assert len(list(students_done(photo_import.pk))) == 1
         return found
 
@@ -558,7 +592,7 @@ def test_two_processes_at_once_do_each_student_once(math, portrait):
             start.wait()
             while PhotoImport.objects.get().is_unfinished:
                 for _student in students_done(photo_import.pk):
-                    PhotoImport.objects.update(claimed_until=None)  # as if each were too slow
+                    PhotoImportItem.objects.update(claimed_until=None)  # as if each were too slow
                 time.sleep(0.01)
         finally:
             connections.close_all()
@@ -632,8 +666,7 @@ def test_a_server_that_ends_refuses_no_picture(math, agreed, portrait, monkeypat
     with pytest.raises(WorkerLostError):
         next(students_done(photo_import.pk))
     assert states(photo_import) == {"S-1001.jpg": "waiting"}
-    photo_import.refresh_from_db()
-    assert photo_import.claimed_until is None
+    assert photo_import.items.get().claimed_until is None
 
 
 def test_a_picture_whose_key_is_lost_is_told(math, agreed, portrait, settings):
@@ -663,7 +696,7 @@ def test_a_server_that_was_killed_goes_on_after_the_restart(math, alice):
     assert templates
     assert not waiting.filter(student__in=[student for _pk, student in templates]).exists()
 
-    PhotoImport.objects.update(claimed_until=timezone.now())  # the claim of the dead has run out
+    PhotoImportItem.objects.update(claimed_until=None)  # the claim of the dead has run out
     with running_server():
         _wait_for(lambda: not PhotoImport.objects.get().is_unfinished)
     assert not waiting.exists()

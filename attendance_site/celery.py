@@ -1,0 +1,77 @@
+"""Work beside the requests, in one table: who does it without a broker, and who with one.
+
+Without `CELERY_BROKER_URL` each server process does it in threads. With one the server processes
+start none of these; beat tells the workers when to look, and so does whoever has just queued
+something. What waits lies in the database in both cases, so that neither a broker that forgets nor
+a worker that dies loses anything, and a second beat does no harm.
+
+    celery -A attendance_site worker --queues celery,pictures
+    celery -A attendance_site beat
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from celery import Celery
+from celery.schedules import crontab
+
+PICTURES = "pictures"
+"""The queue of what takes long, so that mails and closings do not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One kind of work.
+
+    ``thread`` starts it in a server process; empty where a cron job does it. ``every`` says when
+    beat tells the workers to look, in seconds or as a crontab.
+    """
+
+    task: str
+    thread: str
+    every: float | crontab
+    queue: str = "celery"
+
+
+BACKGROUND = (
+    Work("accounts.tasks.deliver_mails", "accounts.mail_delivery.start_mail_delivery", 5.0),
+    Work("checkin.tasks.do_what_is_due", "checkin.sessions.clock.start_session_clock", 20.0),
+    Work("checkin.tasks.purge_expired", "", crontab(hour="3", minute="17")),
+    Work("recognition.tasks.look_for_photos", "recognition.cohort.work.start_photo_imports", 5.0),
+    Work(
+        "recognition.tasks.measure",
+        "recognition.evaluation.work.start_measurements",
+        5.0,
+        queue=PICTURES,
+    ),
+)
+#: Tasks that other tasks ask for.
+SHARED_OUT = {"recognition.tasks.work_on_photos": {"queue": PICTURES}}
+
+#: A worker that is gone, or that was not there, need not catch up on what beat has said since.
+HEARD_WITHIN_S = 30.0
+HEARD_WITHIN_A_DAY_S = 6 * 3600.0
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "attendance_site.settings")
+
+app = Celery("attendance_site")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.task_routes = {
+    **{work.task: {"queue": work.queue} for work in BACKGROUND},
+    **SHARED_OUT,
+}
+app.conf.beat_schedule = {
+    work.task: {
+        "task": work.task,
+        "schedule": work.every,
+        "options": {
+            "expires": HEARD_WITHIN_A_DAY_S
+            if isinstance(work.every, crontab)
+            else max(work.every, HEARD_WITHIN_S)
+        },
+    }
+    for work in BACKGROUND
+}

@@ -1,0 +1,145 @@
+"""What is done and asked at the desk: these functions run in a process over the stack's database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.db import transaction
+from django.utils import timezone
+from post_office.models import STATUS, Email
+
+from accounts.models import User
+from checkin.models import Attendance, Kiosk
+from checkin.notices.models import HowOften, NoticeChoice
+from checkin.passes.models import PassUse
+from checkin.passes.services import rotating_payload
+from checkin.services import issue_kiosk_token
+from recognition.cohort.models import PhotoImport, PhotoImportItem
+from recognition.cohort.services import CLAIM, receive_photos
+from recognition.engine.types import Embedding
+from recognition.models import FaceTemplate
+from roster.models import ClassSession, Course, EntryPolicy, Room, Student
+from tests.support.archives import a_zip
+from tests.support.school import a_consent, a_course, a_lecturer, a_session, a_student, a_template
+
+
+def open_class(
+    code: str, *, students: int, kiosks: int, told_at_once: bool = True
+) -> dict[str, Any]:
+    """A session that is open now, with kiosks at its doors; each student is mailed of an entry."""
+    with transaction.atomic():
+        lecturer = a_lecturer(f"lecturer-of-{code}")
+        room = Room.objects.create(name=code)
+        course = a_course(
+            code,
+            lecturer,
+            entry_policy=EntryPolicy.FACE_OR_PASS,
+            entry_notices_to=Course.EntryNotices.STUDENT,
+        )
+        session = a_session(course, room=room)
+        pks = [_student(course, number, told_at_once) for number in range(students)]
+        doors = [Kiosk.objects.create(name=f"{code} {n}", room=room) for n in range(kiosks)]
+        tokens = [issue_kiosk_token(kiosk) for kiosk in doors]
+    return {"session": session.pk, "students": pks, "tokens": tokens, "lecturer": lecturer.pk}
+
+
+def _student(course: Course, number: int, told_at_once: bool) -> int:
+    name = f"{course.code.lower()}-{number}"
+    student = a_student(f"{course.code}-{number}", f"Student {number}", course)
+    if told_at_once:
+        student.user = User.objects.create_user(name, f"{name}@example.edu")
+        student.save(update_fields=["user"])
+        NoticeChoice.objects.create(user=student.user, how_often=HowOften.AT_ONCE)
+    return student.pk
+
+
+def make_recognisable(student_pk: int, embedding: Embedding) -> None:
+    a_template(Student.objects.get(pk=student_pk), embedding)
+
+
+def pass_of(student_pk: int, session_pk: int) -> str:
+    """What the student's own page shows at this moment."""
+    return rotating_payload(
+        student=Student(pk=student_pk), session=ClassSession(pk=session_pk), at=timezone.now()
+    )
+
+
+def logged_in(user_pk: int) -> str:
+    """A session cookie of somebody who has shown a second factor."""
+    user = User.objects.get(pk=user_pk)
+    Authenticator.objects.get_or_create(user=user, type=Authenticator.Type.TOTP, data={})
+    session = import_module(settings.SESSION_ENGINE).SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session["account_authentication_methods"] = [{"method": "mfa", "at": 0}]
+    session.save()
+    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
+
+
+def arrivals(session_pk: int) -> dict[int, int]:
+    """How many rows each student has."""
+    return Counter(
+        Attendance.objects.filter(session=session_pk).values_list("student_id", flat=True)
+    )
+
+
+def uses_of_passes(session_pk: int) -> dict[int, int]:
+    return Counter(PassUse.objects.filter(session=session_pk).values_list("student_id", flat=True))
+
+
+def waiting_mails() -> int:
+    return Email.objects.exclude(status=STATUS.sent).count()
+
+
+def end_class(session_pk: int) -> None:
+    """Its time is over; somebody has to close it."""
+    ended = timezone.now() - timedelta(seconds=1)
+    ClassSession.objects.filter(pk=session_pk).update(ends_at=ended)
+
+
+def is_closed(session_pk: int) -> bool:
+    return ClassSession.objects.get(pk=session_pk).closed_at is not None
+
+
+def receive_cohort(code: str, portrait: bytes, *, students: int) -> int:
+    course = Course.objects.filter(code=code).first() or a_course(code)
+    for number in range(students):
+        student_id = f"{code}-{number}"
+        if not Student.objects.filter(student_id=student_id).exists():
+            a_consent(a_student(student_id, f"Photo {number}", course))
+    files = {f"{code}-{number}.jpg": portrait for number in range(students)}
+    return receive_photos(course=course, archive=a_zip(files), archive_name="cohort.zip").pk
+
+
+def states_of_photos(import_pk: int) -> dict[str, int]:
+    items = PhotoImportItem.objects.filter(photo_import=import_pk)
+    return Counter(items.values_list("state", flat=True))
+
+
+def claimed_students(import_pk: int) -> list[int]:
+    claimed = PhotoImportItem.objects.filter(
+        photo_import=import_pk, claimed_until__gt=timezone.now(), state="waiting"
+    )
+    return list(claimed.order_by("pk").values_list("student_id", flat=True))
+
+
+def let_claims_run_out(student_pks: list[int]) -> None:
+    PhotoImportItem.objects.filter(student__in=student_pks, state="waiting").update(
+        claimed_until=timezone.now() - CLAIM
+    )
+
+
+def import_is_finished(import_pk: int) -> bool:
+    return PhotoImport.objects.get(pk=import_pk).status == PhotoImport.Status.FINISHED
+
+
+def templates_of(code: str) -> dict[int, int]:
+    templates = FaceTemplate.objects.filter(student__student_id__startswith=f"{code}-")
+    return Counter(templates.filter(revoked_at=None).values_list("student_id", flat=True))
