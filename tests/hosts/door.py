@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from checkin.virtual_kiosk import as_frame
-from tests.support.cards import jpeg_with
+from tests.support.shown_pass import jpeg_with
 
 #: As `socket.js` has them.
 REPLY_S, BACKOFF_FIRST_S, BACKOFF_MAX_S = 5.0, 0.5, 20.0

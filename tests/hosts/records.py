@@ -1,4 +1,4 @@
-"""What is done and asked at the desk: these functions run in a process over the stack's database."""
+"""What is done and asked at the desk. It runs in a process over the stack's own database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from accounts.models import User
 from checkin.models import Attendance, Kiosk
 from checkin.notices.models import HowOften, NoticeChoice
 from checkin.passes.models import PassUse
-from checkin.passes.services import rotating_payload
 from checkin.services import issue_kiosk_token
 from recognition.cohort.models import PhotoImport, PhotoImportItem
 from recognition.cohort.services import CLAIM, receive_photos
@@ -43,31 +42,23 @@ def open_class(
             entry_notices_to=Course.EntryNotices.STUDENT,
         )
         session = a_session(course, room=room)
-        pks = [_student(course, number, told_at_once) for number in range(students)]
+        pks = [_student(course, number) for number in range(students)]
         doors = [Kiosk.objects.create(name=f"{code} {n}", room=room) for n in range(kiosks)]
         tokens = [issue_kiosk_token(kiosk) for kiosk in doors]
     return {"session": session.pk, "students": pks, "tokens": tokens, "lecturer": lecturer.pk}
 
 
-def _student(course: Course, number: int, told_at_once: bool) -> int:
+def _student(course: Course, number: int) -> int:
     name = f"{course.code.lower()}-{number}"
     student = a_student(f"{course.code}-{number}", f"Student {number}", course)
-    if told_at_once:
-        student.user = User.objects.create_user(name, f"{name}@example.edu")
-        student.save(update_fields=["user"])
-        NoticeChoice.objects.create(user=student.user, how_often=HowOften.AT_ONCE)
+    student.user = User.objects.create_user(name, f"{name}@example.edu")
+    student.save(update_fields=["user"])
+    NoticeChoice.objects.create(user=student.user, how_often=HowOften.AT_ONCE)
     return student.pk
 
 
 def make_recognisable(student_pk: int, embedding: Embedding) -> None:
     a_template(Student.objects.get(pk=student_pk), embedding)
-
-
-def pass_of(student_pk: int, session_pk: int) -> str:
-    """What the student's own page shows at this moment."""
-    return rotating_payload(
-        student=Student(pk=student_pk), session=ClassSession(pk=session_pk), at=timezone.now()
-    )
 
 
 def logged_in(user_pk: int) -> str:
@@ -108,7 +99,7 @@ def is_closed(session_pk: int) -> bool:
     return ClassSession.objects.get(pk=session_pk).closed_at is not None
 
 
-def receive_cohort(code: str, portrait: bytes, *, students: int) -> int:
+def receive_cohort(code: str, portrait: bytes, students: int) -> int:
     course = Course.objects.filter(code=code).first() or a_course(code)
     for number in range(students):
         student_id = f"{code}-{number}"

@@ -7,6 +7,7 @@ shipped in `deploy/`, with other ports and a certificate made here.
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import re
 import shutil
@@ -28,10 +29,10 @@ import pytest
 import redis
 from aiosmtpd.controller import Controller
 from cryptography import x509
-from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from django.conf import settings
 
 from tests.support.live_server import _listening, free_port
 from tests.support.waiting import until
@@ -126,6 +127,7 @@ class Mailbox:
         return "250 OK"
 
     def open(self) -> None:
+        logging.getLogger("mail.log").setLevel(logging.WARNING)  # one line for each step of a mail
         self._controller = Controller(self, hostname=HOST, port=self.port)
         self._controller.start()
 
@@ -244,8 +246,9 @@ def celery_part(name: str, folder: Path, env: dict[str, str], *options: str) -> 
 def _environment(folder: Path, database: str, redis_port: int, smtp_port: int) -> dict[str, str]:
     return {
         "DEBUG": "False",
-        "SECRET_KEY": "of-the-tests-of-several-hosts-" + "x" * 30,
-        "TEMPLATE_KEYS": Fernet.generate_key().decode(),
+        # The same as here, so that passes can be drawn here, as on telephones.
+        "SECRET_KEY": settings.SECRET_KEY,
+        "TEMPLATE_KEYS": ",".join(settings.TEMPLATE_KEYS),
         "ALLOWED_HOSTS": f"localhost,{HOST}",
         "BEHIND_PROXY": "True",
         "DATABASE_URL": database,
@@ -288,16 +291,16 @@ def _postgres(folder: Path) -> tuple[Part, str]:
             return False
         return True
 
-    settings = {
+    options = {
         "listen_addresses": HOST,
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
     }
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    given = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     part = Part(
         "postgres",
-        [*as_owner, postgres, "-D", str(data), *options],
+        [*as_owner, postgres, "-D", str(data), *given],
         log=folder / "postgres.log",
         ready=answers,
         # Its "immediate shutdown": it recovers from the log at the next start, as after a crash.
@@ -361,10 +364,11 @@ def _nginx(folder: Path, https_port: int, ports: tuple[int, int]) -> tuple[Part,
 
 
 def shipped_site(instead: dict[str, str], *, listen: int) -> str:
-    """`deploy/nginx.conf` for this machine: without the redirect of port 80, which is taken."""
-    site = (ROOT / "deploy" / "nginx.conf").read_text()
+    """The files of `deploy/nginx` for this machine, whose ports 80 and 443 may be taken."""
+    files = (ROOT / "deploy" / "nginx" / name for name in ("upstream.conf", "site.conf"))
+    site = "".join(file.read_text() for file in files)
     for shipped, here in instead.items():
-        assert shipped in site, f"deploy/nginx.conf has no {shipped} any more"
+        assert shipped in site, f"deploy/nginx has no {shipped} any more"
         site = site.replace(shipped, here)
     site = re.sub(r"(?m)^ *listen \[::\].*\n", "", site)
     site = site.replace("listen 443", f"listen {HOST}:{listen}")
