@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from multiprocessing import process
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import worker_process_init
 
 PICTURES = "pictures"
 """The queue of what takes long, so that mails and closings do not wait for it."""
@@ -55,6 +57,20 @@ HEARD_WITHIN_S = 30.0
 HEARD_WITHIN_A_DAY_S = 6 * 3600.0
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "attendance_site.settings")
+
+
+#: What Python's multiprocessing takes this process for, before a worker forks.
+MAIN_PROCESS = process.current_process()
+
+
+@worker_process_init.connect
+def be_a_main_process_again(**_signal: object) -> None:
+    """Celery forks its processes with a library of its own, after which Python's multiprocessing
+    takes them for daemons, which may have no children. Pictures are looked at in such children.
+    """
+    process._current_process = MAIN_PROCESS  # type: ignore[attr-defined]
+    process._children = set()  # type: ignore[attr-defined]
+
 
 app = Celery("attendance_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")

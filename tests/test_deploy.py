@@ -44,7 +44,8 @@ def documented() -> set[str]:
 
 def test_variables_are_found_wherever_a_settings_file_reads_them():
     source = (
-        "def flag(name): ...\ndef two(*names): ...\nA = env.str('ONE', 'x')\nB = flag('TWO', 'SIX')\n"
+        "def flag(name): ...\ndef two(*names): ...\n"
+        "A = env.str('ONE', 'x')\nB = flag('TWO', 'SIX')\n"
         "C = two('THREE', 'FOUR')\nif x := other('NOT'):\n  D = env.dj_db_url('FIVE')"
     )
     assert set(variables_of(source)) == {"ONE", "TWO", "THREE", "FOUR", "FIVE"}

@@ -38,9 +38,25 @@ class Told:
     #: How long a kiosk was without a connection.
     gaps_s: list[float] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._one_more = asyncio.Condition()
+
     @property
     def done(self) -> int:
         return len(self.acknowledged) + len(self.unheard)
+
+    async def until(self, done: int) -> None:
+        async with self._one_more:
+            await self._one_more.wait_for(lambda: self.done >= done)
+
+    async def note(self, student: int, outcome: str | None) -> None:
+        """``outcome`` is None where the kiosk only says that the pass was used already."""
+        async with self._one_more:
+            if outcome is None:
+                self.unheard.add(student)
+            else:
+                self.acknowledged[student] = outcome
+            self._one_more.notify_all()
 
 
 @dataclass
@@ -107,11 +123,11 @@ class DoorKiosk:
                     break  # the telephone shows the next one
             if message["type"] == "verdict":
                 assert message["outcome"] in IN, message
-                self.told.acknowledged[waiting.pop(0)] = message["outcome"]
+                await self.told.note(waiting.pop(0), message["outcome"])
                 await asyncio.sleep(message["show_ms"] / 1000)
             elif message.get("hint") == "wrong_pass":
                 assert "used already" in message["message"], message
-                self.told.unheard.add(waiting.pop(0))
+                await self.told.note(waiting.pop(0), None)
 
     async def _shown(self, socket: ClientConnection, seq: int, frame: bytes) -> dict[str, Any]:
         await socket.send(as_frame(seq, frame))

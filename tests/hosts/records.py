@@ -28,9 +28,7 @@ from tests.support.archives import a_zip
 from tests.support.school import a_consent, a_course, a_lecturer, a_session, a_student, a_template
 
 
-def open_class(
-    code: str, *, students: int, kiosks: int, told_at_once: bool = True
-) -> dict[str, Any]:
+def open_class(code: str, students: int, kiosks: int) -> dict[str, Any]:
     """A session that is open now, with kiosks at its doors; each student is mailed of an entry."""
     with transaction.atomic():
         lecturer = a_lecturer(f"lecturer-of-{code}")
@@ -112,6 +110,11 @@ def receive_cohort(code: str, portrait: bytes, students: int) -> int:
 def states_of_photos(import_pk: int) -> dict[str, int]:
     items = PhotoImportItem.objects.filter(photo_import=import_pk)
     return Counter(items.values_list("state", flat=True))
+
+
+def waiting_students(import_pk: int) -> int:
+    waiting = PhotoImportItem.objects.filter(photo_import=import_pk, state="waiting")
+    return waiting.values("student").distinct().order_by().count()
 
 
 def claimed_students(import_pk: int) -> list[int]:

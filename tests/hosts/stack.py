@@ -39,6 +39,7 @@ from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+START_TIMEOUT_S = 240
 Answer = TypeVar("Answer")
 
 
@@ -97,7 +98,7 @@ class Part:
             assert self._process.poll() is None, f"{self.name} ended:\n{self.said()[-3000:]}"
             return self._ready()
 
-        until(is_ready)
+        until(is_ready, within_s=START_TIMEOUT_S)
 
     def kill(self) -> None:
         """As when the machine loses its power: nothing is finished and nobody is told."""
@@ -167,7 +168,7 @@ class Stack:
 
     def at_the_desk(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
         """What a function of `tests.hosts.records` returns, in a process over this database."""
-        return self._desk.submit(work, *arguments).result(timeout=120)
+        return self._desk.submit(_on_a_new_connection, work, *arguments).result(timeout=120)
 
 
 @contextmanager
@@ -192,13 +193,13 @@ def running_stack() -> Iterator[Stack]:
 
         ports = free_port(), free_port()
         hosts = _host("host-a", ports[0], folder, env), _host("host-b", ports[1], folder, env)
-        worker = celery_part("worker", folder, env, "--queues", "celery,pictures", "-c", "2")
+        worker = celery_part("worker", folder, env, queue="celery")
         beat = Part(
             "beat",
             [sys.executable, "-m", "celery", "-A", "attendance_site", "beat"],
             log=folder / "beat.log",
             env=env,
-            ready=lambda: "beat: Starting" in beat.said(),
+            ready=lambda: any((folder / "data").glob("celerybeat-schedule*")),
         )
         https_port = free_port()
         nginx, tls = _nginx(folder, https_port, ports)
@@ -229,15 +230,17 @@ def running_stack() -> Iterator[Stack]:
         )
 
 
-def celery_part(name: str, folder: Path, env: dict[str, str], *options: str) -> Part:
+def celery_part(name: str, folder: Path, env: dict[str, str], *, queue: str) -> Part:
+    """A worker that does one task at a time."""
     part = Part(
         name,
         [
             *(sys.executable, "-m", "celery", "-A", "attendance_site", "worker"),
-            *("--hostname", f"{name}@%h", "--loglevel", "INFO", *options),
+            *("--hostname", f"{name}@%h", "--loglevel", "INFO"),
+            *("--queues", queue, "--concurrency", "1"),
         ],
         log=folder / f"{name}.log",
-        env={**env, "RECOGNITION_WORKERS": "1"},
+        env=env,
         ready=lambda: " ready." in part.said(),
     )
     return part
@@ -422,6 +425,14 @@ def _manage(env: dict[str, str], *arguments: str) -> None:
     subprocess.run(
         [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**os.environ, **env}, check=True
     )
+
+
+def _on_a_new_connection(work: Callable[..., Answer], *arguments: Any) -> Answer:
+    """The one from before may have ended with PostgreSQL."""
+    from django.db import connection
+
+    connection.close()
+    return work(*arguments)
 
 
 def _at_the_desk(env: dict[str, str]) -> None:

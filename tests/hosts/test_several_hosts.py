@@ -17,13 +17,15 @@ from functools import partial
 from django.utils import timezone
 from websockets.asyncio.client import connect
 
+from attendance_site.celery import PICTURES
 from checkin.passes.services import rotating_payload
 from checkin.virtual_kiosk import Performer, play
 from recognition.engine.types import Embedding, Face
 from roster.models import ClassSession, Student
 from tests.hosts import records
 from tests.hosts.door import DoorKiosk, Told
-from tests.hosts.stack import Stack, needs_services
+from tests.hosts.stack import Stack, celery_part, needs_services
+from tests.support import pictures
 from tests.support.pictures import astronaut
 from tests.support.waiting import until
 
@@ -126,6 +128,60 @@ def test_check_ins_outlive_the_failure_of_every_part(stack: Stack) -> None:
     )
 
 
+def test_a_check_in_is_recorded_and_told_while_redis_is_away(stack: Stack) -> None:
+    """The kiosk's connection is opened while it is away, too."""
+    opened = stack.at_the_desk(records.open_class, "AWAY", 1, 1)
+    told = Told()
+    draw = partial(pass_of, opened["session"])
+    door = DoorKiosk(stack.kiosk_url, opened["tokens"][0], stack.tls, draw, told)
+    stack.redis.kill()
+    try:
+        asyncio.run(asyncio.wait_for(door.serve(opened["students"]), 120))
+    finally:
+        stack.redis.start()
+        stack.redis.wait()
+    assert told.acknowledged == dict.fromkeys(opened["students"], "present")
+    assert told.reconnects == 0
+    assert stack.at_the_desk(records.arrivals, opened["session"]) == {opened["students"][0]: 1}
+
+
+def test_a_session_is_closed_by_the_workers(stack: Stack) -> None:
+    opened = stack.at_the_desk(records.open_class, "OVER", 1, 1)
+    stack.at_the_desk(records.end_class, opened["session"])
+    until(lambda: stack.at_the_desk(records.is_closed, opened["session"]), within_s=120)
+
+
+def test_two_workers_share_an_import_of_photos_and_one_is_killed(stack: Stack) -> None:
+    students = 6
+    pictures_workers = [
+        celery_part(name, stack.folder, stack.env, queue=PICTURES) for name in ("one", "two")
+    ]
+    try:
+        photo_import = stack.at_the_desk(
+            records.receive_cohort, "FACES", pictures.portrait(), students
+        )
+        for worker in pictures_workers:
+            worker.start()
+        claimed: list[int] = []
+
+        def both_work() -> bool:
+            claimed[:] = stack.at_the_desk(records.claimed_students, photo_import)
+            return len(claimed) == 2
+
+        until(both_work, within_s=240)
+        pictures_workers[0].kill()
+        until(lambda: stack.at_the_desk(records.waiting_students, photo_import) == 1, within_s=240)
+        (left,) = stack.at_the_desk(records.claimed_students, photo_import)
+        assert left in claimed
+        stack.at_the_desk(records.let_claims_run_out, [left])
+        until(lambda: stack.at_the_desk(records.import_is_finished, photo_import), within_s=240)
+    finally:
+        for worker in pictures_workers:
+            worker.kill()
+    assert stack.at_the_desk(records.states_of_photos, photo_import) == {"used": students}
+    assert list(stack.at_the_desk(records.templates_of, "FACES").values()) == [1] * students
+
+
 @dataclass(frozen=True)
 class Failure:
     """What goes away once this share of the students is in, and comes back a little later."""
@@ -163,8 +219,7 @@ async def _served_while(
 
 async def _fail_in_turn(failures: list[Failure], told: Told, total: int) -> None:
     for failure in failures:
-        while told.done < failure.share * total:
-            await asyncio.sleep(0.05)
+        await told.until(round(failure.share * total))
         await asyncio.to_thread(failure.goes)
         await asyncio.sleep(AWAY_S)
         await asyncio.to_thread(failure.comes)
