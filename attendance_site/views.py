@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.exceptions import RedisError
 
 from accounts.models import User
 from attendance_site.next_step import has_answered, next_step, standing_of
@@ -48,3 +53,12 @@ def get_app(request: HttpRequest) -> HttpResponse:
         return render(request, "get_app.html")
     messages.info(request, _("The app comes after the registration. Do this first, here."))
     return redirect("face")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What is away for a moment, as during a restart, is no fault: clients may try again."""
+    # Without the request: what the page would ask about it may be what is away.
+    if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError | RedisError):
+        return HttpResponse(render_to_string("500.html"), status=500)
+    page = render_to_string("500.html", {"away": True})
+    return HttpResponse(page, status=503, headers={"Retry-After": "5"})

@@ -6,8 +6,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
-from allauth.mfa.models import Authenticator
 from channels.db import database_sync_to_async as in_database
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
@@ -28,6 +26,7 @@ from tests.support.school import (
     a_student,
     an_attempt,
     an_attendance,
+    cookie_with_second_factor,
     enrol_in,
     logged_in_cookie,
 )
@@ -404,17 +403,6 @@ async def test_the_page_of_another_site_is_refused(math_session, cookie):
         assert await page.closing() == ("origin_refused", 4403)
 
 
-def with_second_factor(user, *, shown):
-    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
-    cookie = logged_in_cookie(user)
-    if shown:
-        session = SessionStore(cookie)
-        session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "mfa", "at": 0}]
-        session[f"{AUTHENTICATION_METHODS_SESSION_KEY}_user"] = str(user.pk)
-        session.save()
-    return cookie
-
-
 @pytestmark_socket
 async def test_in_production_staff_need_a_second_factor(settings, math_session, alice, cookie):
     settings.STAFF_SECOND_FACTOR = True
@@ -428,7 +416,7 @@ async def test_a_second_factor_counts_once_it_was_shown(
     settings, math_session, alice, shown, first
 ):
     settings.STAFF_SECOND_FACTOR = True
-    cookie = await in_database(with_second_factor)(alice, shown=shown)
+    cookie = await in_database(cookie_with_second_factor)(alice, shown=shown)
     async with LiveClient(math_session, cookie) as page:
         assert (await page.receive())["type"] == first
 

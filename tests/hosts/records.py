@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
-from allauth.mfa.models import Authenticator
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import transaction
 from django.utils import timezone
 from post_office.models import STATUS, Email
@@ -25,7 +21,15 @@ from recognition.engine.types import Embedding
 from recognition.models import FaceTemplate
 from roster.models import ClassSession, Course, EntryPolicy, Room, Student
 from tests.support.archives import a_zip
-from tests.support.school import a_consent, a_course, a_lecturer, a_session, a_student, a_template
+from tests.support.school import (
+    a_consent,
+    a_course,
+    a_lecturer,
+    a_session,
+    a_student,
+    a_template,
+    cookie_with_second_factor,
+)
 
 
 def open_class(code: str, students: int, kiosks: int) -> dict[str, Any]:
@@ -60,16 +64,8 @@ def make_recognisable(student_pk: int, embedding: Embedding) -> None:
 
 
 def logged_in(user_pk: int) -> str:
-    """A session cookie of somebody who has shown a second factor."""
-    user = User.objects.get(pk=user_pk)
-    Authenticator.objects.get_or_create(user=user, type=Authenticator.Type.TOTP, data={})
-    session = import_module(settings.SESSION_ENGINE).SessionStore()
-    session[SESSION_KEY] = str(user.pk)
-    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session["account_authentication_methods"] = [{"method": "mfa", "at": 0}]
-    session.save()
-    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
+    """The value of a session cookie of somebody who has shown a second factor."""
+    return cookie_with_second_factor(User.objects.get(pk=user_pk), shown=True)
 
 
 def arrivals(session_pk: int) -> dict[int, int]:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from attendance_site.celery import PICTURES
 from checkin.passes.services import rotating_payload
@@ -33,7 +35,7 @@ pytestmark = needs_services
 
 CHECK_INS = int(os.environ.get("ROLLCALL_CHECK_INS", "120"))
 #: Within which a page on one host hears of a check-in on the other, on a busy machine.
-HEARD_S = 30
+HEARD_S = 60
 
 
 def pass_of(session_pk: int, student_pk: int) -> str:
@@ -43,26 +45,19 @@ def pass_of(session_pk: int, student_pk: int) -> str:
     )
 
 
-@dataclass
-class LivePage:
-    """An open live page; ``news`` has who has come, by the student's number."""
+async def seen_on_live_page(page: ClientConnection, student_pk: int) -> float:
+    """When this student was shown as present."""
+    while True:
+        message = await next_of(page)
+        for line in message.get("lines", []):
+            if line["student"] == student_pk and line["status"] == "present":
+                return time.monotonic()
 
-    url: str
-    cookie: str
 
-    async def hears_of(self, student_pk: int, ready: asyncio.Event) -> float:
-        """When this student was shown as present."""
-        origin = self.url.replace("ws://", "http://").split("/ws/")[0]
-        async with connect(
-            self.url, additional_headers={"Cookie": self.cookie}, origin=origin
-        ) as socket:
-            while True:
-                message = json.loads(await socket.recv())
-                assert message["type"] in ("snapshot", "update"), message
-                ready.set()
-                for line in message.get("lines", []):
-                    if line["student"] == student_pk and line["status"] == "present":
-                        return time.monotonic()
+async def next_of(page: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(await asyncio.wait_for(page.recv(), HEARD_S))
+    assert message["type"] in ("snapshot", "update"), message
+    return message
 
 
 async def checked_in_by_face(stack: Stack, token: str, person: Performer) -> float:
@@ -82,13 +77,25 @@ def test_a_check_in_on_one_host_is_seen_live_on_the_other(
     cookie = stack.at_the_desk(records.logged_in, opened["lecturer"])
     person = Performer(astronaut(), landmarks=astronaut_face.landmarks)
 
+    url = stack.live_url_of(1, session)
+    origin = url.replace("ws://", "http://").split("/ws/")[0]
+    headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}"}
+
     async def both() -> tuple[float, float]:
-        ready = asyncio.Event()
-        page = LivePage(stack.live_url_of(1, session), cookie)
-        heard = asyncio.create_task(page.hears_of(student, ready))
-        await asyncio.wait_for(ready.wait(), HEARD_S)
-        told_s = await asyncio.wait_for(checked_in_by_face(stack, opened["tokens"][0], person), 60)
-        return told_s, await asyncio.wait_for(heard, HEARD_S)
+        async with connect(
+            url,
+            additional_headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}"},
+            origin=origin,
+        ) as page:
+            await next_of(page)
+            told_s, heard_s = await asyncio.wait_for(
+                asyncio.gather(
+                    checked_in_by_face(stack, opened["tokens"][0], person),
+                    seen_on_live_page(page, student),
+                ),
+                120,
+            )
+            return told_s, heard_s
 
     told_s, heard_s = asyncio.run(both())
     print(f"\nlive on the other host {1000 * (heard_s - told_s):.0f} ms after the kiosk's verdict")  # noqa: T201

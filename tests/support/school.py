@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 from django.utils import timezone
 
@@ -170,6 +173,18 @@ def an_attempt(kiosk: Kiosk, session: ClassSession | None, **fields: Any) -> Che
     return CheckinAttempt.objects.create(
         kiosk=kiosk, session=session, **{"outcome": Outcome.UNKNOWN, **fields}
     )
+
+
+def cookie_with_second_factor(user: User, *, shown: bool) -> str:
+    """The value of a session cookie of somebody who has set up an app, and may have shown it."""
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    cookie = logged_in_cookie(user)
+    if shown:
+        session = SessionStore(cookie)
+        session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "mfa", "at": 0}]
+        session[f"{AUTHENTICATION_METHODS_SESSION_KEY}_user"] = str(user.pk)
+        session.save()
+    return cookie
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
