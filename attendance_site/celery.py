@@ -41,6 +41,10 @@ BACKGROUND = (
     Work("accounts.tasks.deliver_mails", "accounts.mail_delivery.start_mail_delivery", 5.0),
     Work("checkin.tasks.do_what_is_due", "checkin.sessions.clock.start_session_clock", 20.0),
     Work("checkin.tasks.purge_expired", "", crontab(hour="3", minute="17")),
+    Work("integrations.tasks.bring_events_into_order", "integrations.work.start_outbox", 5.0),
+    Work("integrations.tasks.deliver_webhooks", "integrations.work.start_webhooks", 5.0),
+    Work("integrations.tasks.send_notifications", "integrations.work.start_notifications", 5.0),
+    Work("integrations.tasks.send_exports", "integrations.work.start_exports", 30.0),
     Work("recognition.tasks.look_for_photos", "recognition.cohort.work.start_photo_imports", 5.0),
     Work(
         "recognition.tasks.measure",

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from django.db import close_old_connections
 from django.utils import timezone
 
-from accounts.background import run_beside_requests
+from accounts.background import WorkWaits, run_beside_requests
 from integrations.events.services import outbox_waits, publish_openings, sequence_events
 from integrations.notifications.delivery import notify_due, take_up_notifications
 from integrations.notifications.services import notifications_wait
+from integrations.payroll.services import exports_wait, run_due_exports
 from integrations.webhooks.delivery import deliver_due, take_up_events
 from integrations.webhooks.services import deliveries_wait
 
@@ -22,16 +23,27 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0
 
 
-def start_outbox() -> None:
-    """Bring events into order and send them, from three threads of this process, until it ends.
+# Each has a thread of its own: receivers that are slow to answer hold up nothing else.
 
-    Receivers that are slow to answer hold up nothing but each other.
-    """
-    run_beside_requests(_loop(bring_into_order, outbox_waits), name="outbox", wake=outbox_waits)
-    run_beside_requests(_loop(deliver_due, deliveries_wait), name="webhooks", wake=deliveries_wait)
-    run_beside_requests(
-        _loop(notify_due, notifications_wait), name="notifications", wake=notifications_wait
-    )
+
+def start_outbox() -> None:
+    """Bring events into order from a thread of this process, until it ends."""
+    _start(bring_into_order, outbox_waits)
+
+
+def start_webhooks() -> None:
+    """Send events to other systems from a thread of this process, until it ends."""
+    _start(deliver_due, deliveries_wait)
+
+
+def start_notifications() -> None:
+    """Send notifications from a thread of this process, until it ends."""
+    _start(notify_due, notifications_wait)
+
+
+def start_exports() -> None:
+    """Send scheduled exports from a thread of this process, until it ends."""
+    _start(run_due_exports, exports_wait)
 
 
 def bring_into_order() -> int:
@@ -40,14 +52,14 @@ def bring_into_order() -> int:
     sequence_events()
     queued = take_up_events()
     if queued:
-        deliveries_wait.set()
+        deliveries_wait.tell()
     notifications = take_up_notifications()
     if notifications:
-        notifications_wait.set()
+        notifications_wait.tell()
     return queued + notifications
 
 
-def _loop(work: Callable[[], int], wake: threading.Event) -> Callable[[threading.Event], None]:
+def _start(work: Callable[[], int], wake: WorkWaits) -> None:
     def until(ending: threading.Event) -> None:
         while not ending.is_set():
             close_old_connections()
@@ -59,6 +71,5 @@ def _loop(work: Callable[[], int], wake: threading.Event) -> Callable[[threading
             finally:
                 close_old_connections()
             wake.wait(LOOK_EVERY_S)
-            wake.clear()
 
-    return until
+    run_beside_requests(until, name=work.__name__, wake=wake)

@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import User
+from attendance_site.celery import BACKGROUND
 from checkin.models import Kiosk
 from checkin.services import issue_kiosk_token
 from recognition.engine.types import Embedding, Face
@@ -26,11 +27,9 @@ from tests.support.school import a_course, a_lecturer, a_session, a_student
 def _no_threads_of_a_server() -> Iterator[None]:
     """Tests import the server. Its threads would close sessions and take photos of any test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("checkin.sessions.clock.start_session_clock", lambda: None)
-        patch.setattr("recognition.cohort.work.start_photo_imports", lambda: None)
-        patch.setattr("integrations.work.start_outbox", lambda: None)
-        patch.setattr("recognition.evaluation.work.start_measurements", lambda: None)
-        patch.setattr("integrations.payroll.clock.start_export_clock", lambda: None)
+        for work in BACKGROUND:
+            if work.thread:
+                patch.setattr(work.thread, lambda: None)
         yield
 
 

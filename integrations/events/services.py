@@ -8,7 +8,6 @@ time; what is read in the order of positions is complete.
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,13 +18,14 @@ from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from accounts.background import WorkWaits
 from accounts.events import Event, publish
 from checkin.events import session_opened
 from integrations.events.models import OutboxHead, OutboxMessage
 from roster.selectors import open_sessions
 
-#: Set after the commit of a transaction that published events in this process.
-outbox_waits = threading.Event()
+#: Told after the commit of a transaction that published events.
+outbox_waits = WorkWaits("integrations.tasks.bring_events_into_order")
 
 BATCH = 2000
 
@@ -54,7 +54,7 @@ def keep_events(events: Sequence[Event]) -> None:
     kept_since = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.executemany(_KEPT, [_row(event, kept_since) for event in events])
-    transaction.on_commit(outbox_waits.set)
+    transaction.on_commit(outbox_waits.tell, robust=True)
 
 
 def _row(event: Event, kept_since: Any) -> tuple[Any, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.background import WorkWaits
 from accounts.models import User
 from integrations.events.models import OutboxHead, OutboxMessage
 from integrations.events.services import sequence_events
@@ -19,8 +19,8 @@ from integrations.notifications.selectors import TEST_KIND
 TRIED_FOR = timedelta(days=1)
 MOST_PER_PERSON = 10
 
-#: Set when there is something to send in this process.
-notifications_wait = threading.Event()
+#: Told after the commit of whatever gives something to send.
+notifications_wait = WorkWaits("integrations.tasks.send_notifications")
 
 
 @transaction.atomic
@@ -64,5 +64,5 @@ def send_test(channel: NotificationChannel, *, at: datetime) -> Notification:
     notification = Notification.objects.create(
         channel=channel, message=message, due_at=at, give_up_at=at + TRIED_FOR
     )
-    transaction.on_commit(notifications_wait.set)
+    transaction.on_commit(notifications_wait.tell, robust=True)
     return notification

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.background import WorkWaits
 from accounts.models import User
 from checkin.models import Report, ReportExport
 from checkin.reports.exports import ExportUnreadableError, content_of, keep_file
-from integrations.payroll.clock import WAKE
 from integrations.payroll.files import UnwritableError, file_name, written
 from integrations.payroll.models import ExportProfile, ExportRun, ExportSchedule
 from integrations.payroll.selectors import Sheet, courses_in, sheet_of
@@ -36,6 +36,8 @@ LONGEST_WAIT = timedelta(hours=6)
 LEASE = timedelta(minutes=15)
 #: What was missed while no server ran is made up for, so far back.
 MOST_MISSED = 400
+
+exports_wait = WorkWaits("integrations.tasks.send_exports")
 
 CONTENT_TYPES = {
     "csv": "text/csv",
@@ -236,7 +238,7 @@ def try_again(*, run: ExportRun, at: datetime) -> None:
                 % {"period": run}
             )
         raise RefusedError(_("The file of %(period)s is being sent.") % {"period": run})
-    transaction.on_commit(WAKE.set, robust=True)
+    transaction.on_commit(exports_wait.tell, robust=True)
 
 
 def _due(at: datetime) -> QuerySet[ExportRun]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from accounts.background import WorkWaits
 from accounts.models import User
 from integrations.events.models import OutboxHead, OutboxMessage
 from integrations.events.services import sequence_events
@@ -19,8 +19,8 @@ Reason = WebhookEndpoint.Reason
 #: For so long a delivery is tried again.
 TRIED_FOR = timedelta(days=3)
 
-#: Set when there is something to send in this process.
-deliveries_wait = threading.Event()
+#: Told after the commit of whatever gives something to send.
+deliveries_wait = WorkWaits("integrations.tasks.deliver_webhooks")
 
 
 @transaction.atomic
@@ -62,7 +62,7 @@ def switch_on(endpoint: WebhookEndpoint, *, at: datetime) -> None:
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(disabled_at=None, disabled_reason="")
     waiting = WebhookDelivery.objects.filter(endpoint=endpoint, state=State.WAITING)
     waiting.update(due_at=at, give_up_at=at + TRIED_FOR)
-    transaction.on_commit(deliveries_wait.set)
+    transaction.on_commit(deliveries_wait.tell, robust=True)
 
 
 @transaction.atomic
@@ -79,7 +79,7 @@ def send_test(endpoint: WebhookEndpoint, *, at: datetime) -> WebhookDelivery:
         due_at=at,
         give_up_at=at + TRIED_FOR,
     )
-    transaction.on_commit(deliveries_wait.set)
+    transaction.on_commit(deliveries_wait.tell, robust=True)
     return delivery
 
 
@@ -89,4 +89,4 @@ def send_again(delivery: WebhookDelivery, *, at: datetime) -> None:
     WebhookDelivery.objects.filter(pk=delivery.pk).update(
         state=State.WAITING, due_at=at, give_up_at=at + TRIED_FOR, ended_at=None, tries=0
     )
-    transaction.on_commit(deliveries_wait.set)
+    transaction.on_commit(deliveries_wait.tell, robust=True)

@@ -142,12 +142,12 @@ class CheckInDialogue:
 
     def read_code_again(self) -> None:
         """Whatever code is in view has not been decided on, and counts as new."""
-        self._codes = _CodesInView(self.policy.code_gone_ms)
+        self._codes = CodesInView(self.policy.code_gone_ms)
 
     def ask_for_pass(self, at_ms: float) -> Step:
         """The face of the last probe is known, and its person's pass is needed too."""
         # Who holds the pass up already need not take it down and show it again.
-        self._codes = CodesInView(self.policy.code_gone_ms)
+        self.read_code_again()
         self._enter(Phase.PASS, at_ms)
         return self._answer()
 
