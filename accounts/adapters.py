@@ -21,9 +21,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts.keyring import keyring
+from accounts.language import greet, known_language, spoken
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,16 @@ FRESH = ("password", "mfa", "socialaccount")
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        return greet(request, user, super().post_login(request, user, **kwargs))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """In the language of the account; who never chose reads what the page is written in."""
+        user = context.get("user")
+        own = known_language(user.language) if isinstance(user, User) else ""
+        with translation.override(own or spoken()):
+            super().send_mail(template_prefix, email, context)
+
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Staff come to their desk, everybody else to their own page."""
         if isinstance(request.user, User) and request.user.is_staff:

@@ -28,14 +28,14 @@ class AccountAdmin(OfferedLookupsOnly, UserAdmin):
     readonly_fields = ["is_staff", "last_login", "date_joined"]
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        (_("Personal info"), {"fields": ("first_name", "last_name", "email")}),
+        (_("Personal info"), {"fields": ("first_name", "last_name", "email", "language")}),
         (_("Role"), {"fields": ("groups", "is_active", "is_staff")}),
         (_("Important dates"), {"fields": ("last_login", "date_joined")}),
     )
     superusers_fieldset = (_("Beyond the roles"), {"fields": ("is_superuser", "user_permissions")})
     add_fieldsets = (
         (None, {"fields": ("username", "usable_password", "password1", "password2")}),
-        (_("Personal info"), {"fields": ("first_name", "last_name", "email")}),
+        (_("Personal info"), {"fields": ("first_name", "last_name", "email", "language")}),
         (_("Role"), {"fields": ("groups",)}),
     )
 

@@ -24,6 +24,7 @@ from post_office.models import PRIORITY, STATUS, Email
 
 from accounts.background import WorkWaits
 from accounts.keyring import keyring
+from accounts.language import spoken
 
 # Told after the commit of a transaction that queued a mail.
 mail_waits = WorkWaits("accounts.tasks.deliver_mails")
@@ -48,7 +49,8 @@ def send_notice(
 ) -> None:
     """Queue a mail in the caller's transaction; somebody without an address gets none.
 
-    The text is `templates/mail/<template>.txt`, which has `site_url` besides the context, and
+    Call it within `in_language_of` the recipient, also for the subject. The text is
+    `templates/mail/<template>.txt`, which has `site_url` besides the context, and
     gets the common footer.
     """
     if to:
@@ -65,7 +67,7 @@ def notice(
     """The mail of `send_notice`, not queued yet."""
     text = _render(template, context) + "\n\n" + _render("_footer", {})
     title = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + " ".join(str(subject).split())
-    message = EmailMessage(title, text, to=[to])
+    message = EmailMessage(title, text, to=[to], headers={"Content-Language": spoken()})
     for attached in attachments:
         message.attach(attached.name, attached.content, attached.mimetype)
     return message

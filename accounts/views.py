@@ -6,8 +6,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
+from django.views.i18n import set_language
 
+from accounts.language import keep_choice, known_language
 from accounts.selectors import has_second_factor
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,15 @@ def me(request: HttpRequest) -> HttpResponse:
         "has_second_factor": has_second_factor(request.user),
     }
     return render(request, "accounts/me.html", context)
+
+
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """By Django's own view, and kept with the account."""
+    language = known_language(request.POST.get("language"))
+    if language:
+        keep_choice(request, language)
+    return set_language(request)
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:

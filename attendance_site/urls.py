@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
-from accounts.views import me
+from accounts.views import choose_language, me
 from attendance_site import web_app
 from attendance_site.views import get_app, home
 from checkin.history_views import own_attendance
@@ -34,6 +34,7 @@ urlpatterns = [
     path("sw.js", web_app.service_worker, name="service-worker"),
     path("offline/", web_app.offline, name="offline"),
     path("offline/kiosk/", web_app.offline_kiosk, name="offline-kiosk"),
+    path("language/", choose_language, name="language"),
     path("me/", me, name="me"),
     path("me/data/", include("checkin.people.own_data_urls")),
     path("me/attendance/", own_attendance, name="own_attendance"),

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import get_language, get_language_bidi
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
+
+from accounts.language import known_language, spoken
+from checkin.language import kiosk_of, language_at
+
+View = Callable[[HttpRequest], HttpResponse]
 
 #: What the offline pages are made of; the worker keeps nothing else.
 SHELL = (
@@ -34,8 +43,22 @@ WORKER = "rollcall/web_app/service_worker.js"
 OFFLINE_TEMPLATES = {"offline": "offline.html", "offline-kiosk": "offline_kiosk.html"}
 
 
+def in_asked_language(view: View) -> View:
+    """Browsers ask for manifests and kept pages without cookies: the address says which."""
+
+    @wraps(view)
+    def spoken_view(request: HttpRequest) -> HttpResponse:
+        asked = known_language(request.GET.get("language"))
+        if asked:
+            translation.activate(asked)
+        return view(request)
+
+    return spoken_view
+
+
 @require_safe
 @cache_control(no_cache=True)
+@in_asked_language
 def app_manifest(request: HttpRequest) -> HttpResponse:
     return _manifest(
         icon="app",
@@ -52,6 +75,7 @@ def app_manifest(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @cache_control(no_cache=True)
+@in_asked_language
 def kiosk_manifest(request: HttpRequest) -> HttpResponse:
     return _manifest(
         icon="kiosk",
@@ -95,12 +119,16 @@ def service_worker(request: HttpRequest) -> HttpResponse:
     """The worker's settings; how it works stands in the static file. It rules the whole site
     because its address lies at the root.
     """
+    language, at_kiosk = spoken(), language_at(kiosk_of(request), request)
     config = {
         "version": _shell_version(),
         "shell": [static(name) for name in SHELL],
         "offlinePages": [
-            {"under": reverse("kiosk"), "page": reverse("offline-kiosk")},
-            {"under": reverse("home"), "page": reverse("offline")},
+            {
+                "under": reverse("kiosk"),
+                "page": f"{reverse('offline-kiosk')}?language={at_kiosk}",
+            },
+            {"under": reverse("home"), "page": f"{reverse('offline')}?language={language}"},
         ],
         "untouched": [reverse("admin:index")],
     }
@@ -114,17 +142,21 @@ def _shell_version() -> str:
     for name in (*SHELL, WORKER):
         digest.update(Path(finders.find(name) or name).read_bytes())
     for template in OFFLINE_TEMPLATES.values():
-        digest.update(render_to_string(template).encode())
+        for language, _name in settings.LANGUAGES:
+            with translation.override(language):
+                digest.update(render_to_string(template).encode())
     return digest.hexdigest()[:16]
 
 
 @require_safe
 @cache_control(no_cache=True)
+@in_asked_language
 def offline(request: HttpRequest) -> HttpResponse:
     return render(request, OFFLINE_TEMPLATES["offline"])
 
 
 @require_safe
 @cache_control(no_cache=True)
+@in_asked_language
 def offline_kiosk(request: HttpRequest) -> HttpResponse:
     return render(request, OFFLINE_TEMPLATES["offline-kiosk"])

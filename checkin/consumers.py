@@ -11,9 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.http import parse_cookie
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from accounts.client_address import request_of_socket
 from accounts.logs import bind, request_id_of
 from checkin.appeals.not_me import NotMeRefusedError
 from checkin.frames import (
@@ -46,6 +47,7 @@ from checkin.kiosk import (
     verdict_on_pass,
 )
 from checkin.kiosks.health import NOTED_EVERY, device_in, note
+from checkin.language import KIOSK_COOKIE, language_at
 from checkin.live.events import announce
 from checkin.liveness import asked_in, level_for
 from checkin.membership import Membership
@@ -55,7 +57,6 @@ from checkin.passes.services import PassRefusal
 from checkin.selectors import kiosk_with_token
 from checkin.services import hash_token
 from checkin.texts import HINT_TEXTS, NO_SESSION, NOT_ME_TOO_LATE, UNDONE_TEXT, UNDONE_TITLE
-from checkin.views import KIOSK_COOKIE
 from recognition.engine.dialogue import AntiSpoofing, CheckInDialogue, PassEnd, Phase, Step
 from recognition.engine.types import FrameAnalysis
 from roster.models import ClassSession
@@ -131,6 +132,8 @@ class KioskConsumer(FrameConsumer):
             return
         token = token_of(self.scope)
         kiosk = await in_database(kiosk_with_token)(token)
+        # Of this connection's tasks, to its end.
+        translation.activate(language_at(kiosk, request_of_socket(self.scope)))
         if kiosk is None:
             await self.end(
                 "kiosk_unknown",

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import languages
 from recognition.models import FaceTemplate
 from roster.models import ClassSession, Course, Room, Student
 
@@ -52,6 +53,13 @@ class Kiosk(models.Model):
         blank=True,
         related_name="kiosks",
         help_text=_("Serves these courses wherever they meet."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        choices=languages,
+        blank=True,
+        help_text=_("Of the screen. Left open: what its browser asks for. The screen can switch."),
     )
     # Null until a token is issued: unlike an empty text, it may stand in several rows.
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice, sent_mails_before
 from accounts.models import User
 from checkin.alerts.services import alerts_before
@@ -376,15 +377,14 @@ def _cancel_registrations(registrations: QuerySet[FaceRegistration]) -> None:
     """The pictures go, the student is told; that there was a registration stays on record."""
     for registration in registrations.select_related("student__user"):
         cancel_registration(registration)
-        send_notice(
-            to=address_of(registration.student),
-            subject=_("Your pictures were deleted"),
-            template="registration_lapsed",
-            context={
-                "student": registration.student,
-                "days": settings.REGISTRATION_RETENTION_DAYS,
-            },
-        )
+        student = registration.student
+        with in_language_of(student.user):
+            send_notice(
+                to=address_of(student),
+                subject=_("Your pictures were deleted"),
+                template="registration_lapsed",
+                context={"student": student, "days": settings.REGISTRATION_RETENTION_DAYS},
+            )
 
 
 def overwrite_what_is_deleted() -> None:

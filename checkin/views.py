@@ -12,17 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.language import known_language
 from accounts.limits import use_one
 from accounts.logs import bind
 from checkin.kiosks.pairing import PairingRefusedError, is_token, pair_device
+from checkin.language import KIOSK_COOKIE, LANGUAGE_COOKIE, in_language_of_kiosk
 from checkin.models import Kiosk
 from checkin.selectors import kiosk_with_token
 
 logger = logging.getLogger(__name__)
 
-KIOSK_COOKIE = "kiosk_token"
 KIOSK_COOKIE_MAX_AGE_S = 365 * 24 * 3600
 #: One count for everybody: the limit itself is by address.
 PAIRING = "kiosk_pairing"
@@ -30,6 +31,7 @@ PAIRING = "kiosk_pairing"
 
 @require_GET
 @ensure_csrf_cookie
+@in_language_of_kiosk
 def kiosk(request: HttpRequest) -> HttpResponse:
     config = {
         "paired": KIOSK_COOKIE in request.COOKIES,
@@ -40,8 +42,21 @@ def kiosk(request: HttpRequest) -> HttpResponse:
     return render(request, "checkin/kiosk.html", {"config": config})
 
 
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Of this screen, for everybody who comes to it: no account has to do with it."""
+    asked = request.POST.get("next", "")
+    page = asked if asked.startswith(reverse("kiosk")) else reverse("kiosk")
+    response = redirect(page)
+    language = known_language(request.POST.get("language"))
+    if language:
+        _keep_at_screen(response, LANGUAGE_COOKIE, language)
+    return response
+
+
 @require_http_methods(["GET", "POST"])
 @never_cache
+@in_language_of_kiosk
 def pair(request: HttpRequest) -> HttpResponse:
     """Turn a code, or a token, into a cookie that scripts cannot read.
 
@@ -89,15 +104,19 @@ def _paired(found: Kiosk, token: str) -> HttpResponse:
     bind(kiosk=found.pk)
     logger.info("a device was paired with kiosk %s", found.pk)
     response = JsonResponse({"kiosk": found.name})
+    _keep_at_screen(response, KIOSK_COOKIE, token)
+    return response
+
+
+def _keep_at_screen(response: HttpResponse, cookie: str, value: str) -> None:
     response.set_cookie(
-        KIOSK_COOKIE,
-        token,
+        cookie,
+        value,
         max_age=KIOSK_COOKIE_MAX_AGE_S,
         secure=not settings.DEBUG,
         httponly=True,
         samesite="Strict",
     )
-    return response
 
 
 def _refusal(code: str, message: str, *, status: int = 403) -> JsonResponse:

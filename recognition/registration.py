@@ -8,8 +8,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from recognition.engine.gallery import fuse
@@ -170,7 +173,7 @@ def submit_registration(registration: FaceRegistration) -> None:
         if not embeddings:
             raise RegistrationRefusedError(_("Add at least one picture first."))
         _hand_in(registration, embeddings)
-        _tell(registration, _("We have your pictures"), "registration_received")
+        _tell(registration, gettext_lazy("We have your pictures"), "registration_received")
 
 
 def approve_registration(*, registration: FaceRegistration, decided_by: User) -> FaceTemplate:
@@ -202,7 +205,7 @@ def approve_registration(*, registration: FaceRegistration, decided_by: User) ->
             student=registration.student, embeddings=embeddings, created_by=decided_by
         )
         _close(registration, Status.APPROVED, decided_by=decided_by)
-        _tell(registration, _("Your face is registered"), "registration_approved")
+        _tell(registration, gettext_lazy("Your face is registered"), "registration_approved")
     return template
 
 
@@ -222,7 +225,7 @@ def reject_registration(*, registration: FaceRegistration, decided_by: User, rea
     _close(registration, Status.REJECTED, decided_by=decided_by)
     if not registration.student.face_templates.filter(revoked_at=None).exists():
         registration.student.resemblances.all().delete()
-    _tell(registration, _("Your registration was not accepted"), "registration_rejected")
+    _tell(registration, gettext_lazy("Your registration was not accepted"), "registration_rejected")
 
 
 @transaction.atomic
@@ -245,7 +248,9 @@ def hold_for_consent(
     )
     for portrait in portraits:
         keep_photo(registration, portrait)
-    _tell(registration, _("May your picture be used for attendance?"), "registration_held")
+    _tell(
+        registration, gettext_lazy("May your picture be used for attendance?"), "registration_held"
+    )
     return registration
 
 
@@ -336,10 +341,12 @@ def _decided_already(registration: FaceRegistration) -> RegistrationRefusedError
     )
 
 
-def _tell(registration: FaceRegistration, subject: str, template: str) -> None:
-    send_notice(
-        to=address_of(registration.student),
-        subject=subject,
-        template=template,
-        context={"registration": registration, "student": registration.student},
-    )
+def _tell(registration: FaceRegistration, subject: Promise, template: str) -> None:
+    student = registration.student
+    with in_language_of(student.user):
+        send_notice(
+            to=address_of(student),
+            subject=str(subject),
+            template=template,
+            context={"registration": registration, "student": student},
+        )

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from recognition.cohort.models import PhotoImportItem
@@ -125,12 +126,13 @@ def withdraw_consent(*, student: Student) -> Erasure:
     erasure = Erasure(templates, photos, resemblances, remaining=_kept_of_face(student))
     if had_consent:
         consent_withdrawn(student, at=now)
-        send_notice(
-            to=address_of(student),
-            subject=_("Your consent is withdrawn"),
-            template="consent_withdrawn",
-            context={"student": student, "erasure": erasure, "at": now},
-        )
+        with in_language_of(student.user):
+            send_notice(
+                to=address_of(student),
+                subject=_("Your consent is withdrawn"),
+                template="consent_withdrawn",
+                context={"student": student, "erasure": erasure, "at": now},
+            )
     return erasure
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from post_office.models import Email
 
+from accounts.language import in_language_of
 from accounts.mail import notice, send_together
 from recognition.models import Consent, FaceTemplate, StudentFace
 from recognition.selectors import with_recognisability
@@ -99,9 +100,10 @@ def invite_to_enrol_again(*, model_id: str) -> Invited:
         elif address in asked:
             before += 1
         else:
-            mail = notice(
-                address, _("Please register your face again"), "enrol_again", _of(student)
-            )
+            with in_language_of(student.user):
+                mail = notice(
+                    address, _("Please register your face again"), "enrol_again", _of(student)
+                )
             mail.extra_headers[INVITATION_HEADER] = model_id
             mails.append(mail)
     send_together(mails)

@@ -224,6 +224,7 @@ class Course(models.Model):
         help_text=_("A second scan within this time after the first checks nobody out."),
     )
     present_from_percent = models.PositiveSmallIntegerField(
+        # xgettext:no-python-format
         _("present from (% of the session)"),
         null=True,
         blank=True,

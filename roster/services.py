@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from roster.events import (
@@ -71,7 +74,7 @@ def approve_claim(*, claim: RosterClaim, decided_by: User) -> None:
     _link(claim.user, student)
     for rival in student.claims.filter(status=RosterClaim.Status.WAITING):
         reject_claim(claim=rival, decided_by=decided_by)
-    _tell(claim, _("Your account is linked to the roster"), "claim_approved")
+    _tell(claim, gettext_lazy("Your account is linked to the roster"), "claim_approved")
 
 
 @transaction.atomic
@@ -82,7 +85,7 @@ def reject_claim(*, claim: RosterClaim, decided_by: User) -> None:
         ClaimRefusedError: it is decided already.
     """
     _decide(claim, RosterClaim.Status.REJECTED, decided_by)
-    _tell(claim, _("Your account was not linked to the roster"), "claim_rejected")
+    _tell(claim, gettext_lazy("Your account was not linked to the roster"), "claim_rejected")
 
 
 def _check_free(user: User, student: Student) -> None:
@@ -124,10 +127,14 @@ def _decide(claim: RosterClaim, status: RosterClaim.Status, decided_by: User) ->
         raise ClaimRefusedError(_("This claim is decided already."))
 
 
-def _tell(claim: RosterClaim, subject: str, template: str) -> None:
-    send_notice(
-        to=claim.user.email, subject=subject, template=template, context={"student": claim.student}
-    )
+def _tell(claim: RosterClaim, subject: Promise, template: str) -> None:
+    with in_language_of(claim.user):
+        send_notice(
+            to=claim.user.email,
+            subject=str(subject),
+            template=template,
+            context={"student": claim.student},
+        )
 
 
 # By the forms of the desk

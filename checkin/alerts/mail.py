@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import Attachment, notice, send_together
 from accounts.models import User
 from checkin.alerts.models import Alert
@@ -131,14 +132,15 @@ def _mailed_lately(session: ClassSession, at: datetime) -> int:
 
 def _mails(alert: Alert) -> Iterator[EmailMessage]:
     """One for each person; none where the course names nobody."""
-    session = alert.session
     attachments, context = _attachments(alert), _context(alert)
-    staff = _distinct(user.email for user in _staff(session.course))
-    for address in staff:
-        yield notice(address, _subject(alert), "alert_staff", context, attachments)
-    for address in _distinct(_class_addresses(alert)):
+    staff = _distinct((user.email, user) for user in _staff(alert.session.course))
+    for address, user in staff.items():
+        with in_language_of(user):
+            yield notice(address, _subject(alert), "alert_staff", context, attachments)
+    for address, account in _distinct(_classmates(alert)).items():
         if address not in staff:
-            yield notice(address, _subject(alert), "alert_class", context, attachments)
+            with in_language_of(account):
+                yield notice(address, _subject(alert), "alert_class", context, attachments)
 
 
 def _staff(course: Course) -> Iterable[User]:
@@ -154,10 +156,11 @@ def _staff(course: Course) -> Iterable[User]:
     ).distinct()
 
 
-def _class_addresses(alert: Alert) -> Iterator[str]:
-    """Of the class list, where the course wants it: only strangers are shown to students.
+def _classmates(alert: Alert) -> Iterator[tuple[str, User | None]]:
+    """Addresses and accounts of the class list, where the course wants it.
 
-    A spoof may show the picture of a classmate, and wrong passes may be a classmate's.
+    Only strangers are shown to students: a spoof may show the picture of a classmate, and wrong
+    passes may be a classmate's.
     """
     if (
         alert.session.course.alerts_to != Course.AlertsTo.REGISTERED
@@ -166,12 +169,13 @@ def _class_addresses(alert: Alert) -> Iterator[str]:
         return
     for student in students_in(alert.session).select_related("user"):
         if student.user is None or student.user.is_active:
-            yield address_of(student)
+            yield address_of(student), student.user
 
 
-def _distinct(addresses: Iterable[str]) -> list[str]:
-    """Each once, however it is written, and none that is empty."""
-    return list({address.casefold(): address for address in addresses if address}.values())
+def _distinct(people: Iterable[tuple[str, User | None]]) -> dict[str, User | None]:
+    """Each address once, however it is written, and none that is empty."""
+    once = {address.casefold(): (address, user) for address, user in people if address}
+    return dict(once.values())
 
 
 def _attachments(alert: Alert) -> list[Attachment]:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.alerts.models import Alert
@@ -341,14 +342,19 @@ def identify(*, alert: Alert, student: Student, by: User, at: datetime) -> Alert
     alert.student = student
     _decide(alert, Decision.IDENTIFIED, by, at)
     if alert.kind == Kind.STRANGER:
+        _tell_who_was_identified(alert, student)
+    return alert
+
+
+def _tell_who_was_identified(alert: Alert, student: Student) -> None:
+    session = alert.session
+    with in_language_of(student.user):
         send_notice(
             to=address_of(student),
-            subject=_("You were not recognised in %(course)s")
-            % {"course": alert.session.course.code},
+            subject=_("You were not recognised in %(course)s") % {"course": session.course.code},
             template="alert_identified",
-            context={"alert": alert, "student": student, "at": alert.session.clock(alert.last_at)},
+            context={"alert": alert, "student": student, "at": session.clock(alert.last_at)},
         )
-    return alert
 
 
 @transaction.atomic

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 
 from django.db import transaction
@@ -11,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.appeals.models import MAX_ANSWER_LENGTH, MAX_TEXT_LENGTH, Appeal, Disowning
@@ -303,36 +303,34 @@ def tell_of_opening(appeal: Appeal) -> None:
     """Mail the student that it was received, and the course's lecturers that it waits."""
     context = {"appeal": appeal, "session": appeal.session, "student": appeal.student}
     by_kiosk = appeal.disownings.filter(at_kiosk=True).exists()
-    send_notice(
-        to=address_of(appeal.student),
-        subject=_("Your appeal on %(session)s") % {"session": appeal.session},
-        template="appeal_received",
-        context={**context, "by_kiosk": by_kiosk},
-    )
-    for address in _addresses_of_lecturers(appeal.session):
+    with in_language_of(appeal.student.user):
         send_notice(
-            to=address,
-            subject=_("An appeal on %(session)s") % {"session": appeal.session},
-            template="appeal_opened",
+            to=address_of(appeal.student),
+            subject=_("Your appeal on %(session)s") % {"session": appeal.session},
+            template="appeal_received",
             context={**context, "by_kiosk": by_kiosk},
         )
-
-
-def _addresses_of_lecturers(session: ClassSession) -> Sequence[str]:
-    lecturers = session.course.lecturers.filter(is_active=True).exclude(email="")
-    return list(lecturers.order_by("pk").values_list("email", flat=True))
+    for lecturer in appeal.session.course.lecturers.filter(is_active=True).order_by("pk"):
+        with in_language_of(lecturer):
+            send_notice(
+                to=lecturer.email,
+                subject=_("An appeal on %(session)s") % {"session": appeal.session},
+                template="appeal_opened",
+                context={**context, "by_kiosk": by_kiosk},
+            )
 
 
 def _tell_of_decision(appeal: Appeal) -> None:
     row = Attendance.objects.filter(session=appeal.session, student=appeal.student).first()
-    send_notice(
-        to=address_of(appeal.student),
-        subject=_("Your appeal on %(session)s was decided") % {"session": appeal.session},
-        template="appeal_decided",
-        context={
-            "appeal": appeal,
-            "session": appeal.session,
-            "student": appeal.student,
-            "record": row.get_status_display() if row else _("not recorded"),
-        },
-    )
+    with in_language_of(appeal.student.user):
+        send_notice(
+            to=address_of(appeal.student),
+            subject=_("Your appeal on %(session)s was decided") % {"session": appeal.session},
+            template="appeal_decided",
+            context={
+                "appeal": appeal,
+                "session": appeal.session,
+                "student": appeal.student,
+                "record": row.get_status_display() if row else _("not recorded"),
+            },
+        )

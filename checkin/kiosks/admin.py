@@ -51,7 +51,7 @@ HEALTH = [
 class KioskForm(ModelForm):
     class Meta:
         model = Kiosk
-        fields = ["name", "room", "courses"]
+        fields = ["name", "room", "courses", "language"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -77,7 +77,7 @@ class KioskAdmin(OfferedLookupsOnly, admin.ModelAdmin):
         css = {"all": ["checkin/kiosks.css"]}
 
     def get_fieldsets(self, request: HttpRequest, obj: Kiosk | None = None) -> Any:
-        form = (None, {"fields": ["name", "room", "courses"]})
+        form = (None, {"fields": ["name", "room", "courses", "language"]})
         return [form] if obj is None else [form, (_("How it is"), {"fields": HEALTH})]
 
     # How it is

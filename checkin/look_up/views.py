@@ -15,10 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.limits import has_some_left, use_one
 from checkin.frames import FRAME_LIMITS
+from checkin.language import in_language_of_kiosk, kiosk_of
 from checkin.look_up.services import LookUpRefusedError, as_shown, is_pass, look_up
-from checkin.models import Kiosk
-from checkin.selectors import kiosk_with_token
-from checkin.views import KIOSK_COOKIE
 from recognition.engine.images import MAX_FRAME_BYTES
 from recognition.engine.pool import WorkerLostError
 from recognition.engine.types import EngineError
@@ -37,8 +35,9 @@ FRAMES, WRONG = "look_up_frame", "look_up_wrong"
 
 @require_safe
 @never_cache
+@in_language_of_kiosk
 def look_up_page(request: HttpRequest) -> HttpResponse:
-    if _kiosk_of(request) is None:
+    if kiosk_of(request) is None:
         return redirect("kiosk")
     config = {
         "read_url": reverse("kiosk-look-up-read"),
@@ -52,9 +51,10 @@ def look_up_page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @never_cache
+@in_language_of_kiosk
 def read_pass(request: HttpRequest) -> HttpResponse:
     """One picture of the camera and the number that was typed; the record, once both agree."""
-    kiosk = _kiosk_of(request)
+    kiosk = kiosk_of(request)
     if kiosk is None:
         text = _("This screen is no kiosk any more. Pair it again.")
         return JsonResponse({"state": "refused", "message": text}, status=403)
@@ -77,12 +77,6 @@ def read_pass(request: HttpRequest) -> HttpResponse:
         return _answer("refused", str(refusal))
     logger.info("kiosk %s: student %s looked up the own record", kiosk.pk, record.student.pk)
     return JsonResponse({"state": "shown", "record": as_shown(record)})
-
-
-def _kiosk_of(request: HttpRequest) -> Kiosk | None:
-    token = request.COOKIES.get(KIOSK_COOKIE, "")
-    kiosk = kiosk_with_token(token) if token else None
-    return kiosk if kiosk is not None and kiosk.revoked_at is None else None
 
 
 def _code_in(request: HttpRequest) -> str | None:

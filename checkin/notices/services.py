@@ -25,6 +25,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import notice, send_notice, send_together
 from accounts.models import User
 from checkin.models import Attendance
@@ -65,22 +66,23 @@ def tell_of_entry(attendance: Attendance, at: datetime) -> None:
     wanted = NoticeChoice.objects.filter(user=user, course=None, how_often=HowOften.AT_ONCE)
     if not wanted.exists():
         return
-    send_notice(
-        to=user.email,
-        subject=_("You were marked %(status)s in %(course)s at %(time)s")
-        % {
-            "status": attendance.get_status_display(),
-            "course": session.course.code,
-            "time": session.clock(at)[-5:],
-        },
-        template="entry",
-        context={
-            "attendance": attendance,
-            "session": session,
-            "moment": session.clock(at),
-            **_addresses(),
-        },
-    )
+    with in_language_of(user):
+        send_notice(
+            to=user.email,
+            subject=_("You were marked %(status)s in %(course)s at %(time)s")
+            % {
+                "status": attendance.get_status_display(),
+                "course": session.course.code,
+                "time": session.clock(at)[-5:],
+            },
+            template="entry",
+            context={
+                "attendance": attendance,
+                "session": session,
+                "moment": session.clock(at),
+                **_addresses(),
+            },
+        )
 
 
 # Choices
@@ -294,19 +296,20 @@ def _listed_on(at: datetime, zone: ZoneInfo | None = None) -> QuerySet[CourseEnr
 
 def _mail(digest: _Digest, zone: str, how_often: HowOften) -> EmailMessage:
     courses = [_in_words(course, entries) for course, entries in digest.by_course]
-    return notice(
-        to=digest.user.email,
-        subject=_subject(digest),
-        template="entries",
-        context={
-            "name": _name_of(digest.user),
-            "own": [(entry, entry.session.clock(_arrival(entry))) for entry in digest.own],
-            "courses": courses,
-            "zone": zone,
-            "daily": how_often == HowOften.DAILY,
-            **_addresses(),
-        },
-    )
+    with in_language_of(digest.user):
+        return notice(
+            to=digest.user.email,
+            subject=_subject(digest),
+            template="entries",
+            context={
+                "name": _name_of(digest.user),
+                "own": [(entry, entry.session.clock(_arrival(entry))) for entry in digest.own],
+                "courses": courses,
+                "zone": zone,
+                "daily": how_often == HowOften.DAILY,
+                **_addresses(),
+            },
+        )
 
 
 def _name_of(user: User) -> str:

@@ -31,6 +31,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.language import in_language_of
 from accounts.mail import Attachment, notice, send_together
 from accounts.models import User
 from checkin.models import Kiosk
@@ -377,13 +378,15 @@ class _Drawn:
 
 def _mail_with(payload: str, entry_pass: EntryPass) -> EmailMessage:
     student = entry_pass.student
-    return notice(
-        to=address_of(student),
-        subject=_("Your entry pass"),
-        template="entry_pass",
-        context={"student": student, "valid_until": in_zone_of(student, entry_pass.expires_at)},
-        attachments=[Attachment("rollcall-pass.png", png_of(payload), "image/png")],
-    )
+    picture = Attachment("rollcall-pass.png", png_of(payload), "image/png")
+    with in_language_of(student.user):
+        return notice(
+            to=address_of(student),
+            subject=_("Your entry pass"),
+            template="entry_pass",
+            context={"student": student, "valid_until": in_zone_of(student, entry_pass.expires_at)},
+            attachments=[picture],
+        )
 
 
 @transaction.atomic

@@ -8,9 +8,10 @@ from enum import Enum
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from accounts.language import language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.people.kinds import KINDS, Kept, Person, kept_of, references_to_student
@@ -97,7 +98,7 @@ def erase_student(*, student: Student, account: Account) -> Receipt:
         raise ErasureRefusedError(
             _("The account belongs to a member of staff and is not deleted this way. Unlink it.")
         )
-    person = Person.of(student)
+    person, language = Person.of(student), language_of(student.user)
     erased = goes_with(student, account)
     courses = list(CourseEnrolment.objects.filter(student=student).values_list("course", flat=True))
     for kind in reversed(KINDS):
@@ -112,7 +113,8 @@ def erase_student(*, student: Student, account: Account) -> Receipt:
         account=account if person.user_pk else None,
     )
     student_erased(student_pk=person.pk, courses=courses, at=timezone.now())
-    _mail(receipt)
+    with translation.override(language):
+        _mail(receipt)
     logger.info("student %s was erased, %s rows remain", person.pk, receipt.remaining)
     return receipt
 

@@ -243,6 +243,7 @@ KINDS: list[Kind] = [
             "first_name": "first_name",
             "last_name": "last_name",
             "email": "email",
+            "language": "language",
             "signed_up_at": "date_joined",
             "last_login_at": "last_login",
         },

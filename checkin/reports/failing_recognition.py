@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.appeals.models import Appeal
@@ -229,12 +230,13 @@ def _invitation(failing: Failing, user: User, at: datetime) -> RecognitionInvita
 
 def _mail(due: Iterable[Failing]) -> None:
     for failing in due:
-        send_notice(
-            to=address_of(failing.student),
-            subject=_("Please register your face again"),
-            template="recognition_fails",
-            context={"student": failing.student, "reasons": failing.reasons},
-        )
+        with in_language_of(failing.student.user):
+            send_notice(
+                to=address_of(failing.student),
+                subject=_("Please register your face again"),
+                template="recognition_fails",
+                context={"student": failing.student, "reasons": failing.reasons},
+            )
 
 
 # The figures

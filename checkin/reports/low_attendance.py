@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.language import in_language_of
 from accounts.mail import send_notice
 from accounts.models import User
 from checkin.events import attendance_warned
@@ -120,12 +121,13 @@ def _warning(low: Low, user: User, at: datetime) -> AttendanceWarning:
 
 def _mail(due: Iterable[Low]) -> None:
     for low in due:
-        send_notice(
-            to=address_of(low.student),
-            subject=_("Your attendance in %(course)s") % {"course": low.course.code},
-            template="attendance_low",
-            context={"low": low},
-        )
+        with in_language_of(low.student.user):
+            send_notice(
+                to=address_of(low.student),
+                subject=_("Your attendance in %(course)s") % {"course": low.course.code},
+                template="attendance_low",
+                context={"low": low},
+            )
 
 
 def _on_lists_today(courses: QuerySet[Course], at: datetime) -> set[tuple[int, int]]:

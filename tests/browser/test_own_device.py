@@ -12,10 +12,10 @@ from django.conf import settings
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from checkin.language import KIOSK_COOKIE
 from checkin.models import Attendance
 from checkin.passes.models import EntryPass
 from checkin.passes.services import ONE_TIME_PREFIX
-from checkin.views import KIOSK_COOKIE
 from recognition.engine.types import Embedding
 from roster.models import ClassSession, Course, Student
 from tests.support.live_server import LiveServer

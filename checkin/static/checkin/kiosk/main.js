@@ -2,9 +2,10 @@
 
 import { keepAwake } from "./awake.js";
 import { Camera } from "../../rollcall/camera.js";
+import { speak } from "./language.js";
 import { pair, takeCodeFromAddress } from "./pairing.js";
 import { FramePump } from "./pump.js";
-import { KioskSocket } from "./socket.js";
+import { isLost, KioskSocket } from "./socket.js";
 import { Sound } from "./sound.js";
 import { readTexts } from "./texts.js";
 import { View } from "./view.js";
@@ -14,6 +15,7 @@ const REFUSED_FRAME_MS = 1000; // after an error: no hammering
 const DEFAULT_SHOW_MS = 2500;
 const LONGEST_SHOW_MS = 10000;
 const LONGEST_NOT_ME_MS = 10000;
+const FALLBACK_AFTER_MS = 6000; // without the server: the way in that needs none
 const SERVING = new Set(["challenge", "matching", "pass"]); // the next person is being served
 
 const config = JSON.parse(document.getElementById("kiosk-config").textContent);
@@ -34,6 +36,7 @@ const { pump } = new FramePump(camera, socket, {
 const state = {
   link: "off",
   why: null,
+  lostForLong: false,
   kiosk: null,
   sessions: null,
   reply: null,
@@ -142,10 +145,28 @@ function sayNotMe() {
 function linkChanged(link, why) {
   state.link = link;
   state.why = why;
-  if (link !== "open") forgetUnconfirmed();
+  if (link === "stalled") state.reply = null;
+  else if (link !== "open") forgetUnconfirmed();
+  watchForFallback();
   if (link === "unpaired") state.pairing = { busy: false, text: null, words: why };
   render();
   pump();
+}
+
+let fallbackTimer = null;
+
+/** Nobody waits at a dead screen: after a while it says what helps without it. */
+function watchForFallback() {
+  if (!isLost(state.link)) {
+    clearTimeout(fallbackTimer);
+    fallbackTimer = null;
+    state.lostForLong = false;
+  } else if (fallbackTimer === null) {
+    fallbackTimer = setTimeout(() => {
+      state.lostForLong = true;
+      render();
+    }, FALLBACK_AFTER_MS);
+  }
 }
 
 /** A question that the server no longer follows must not stay on the screen. */
@@ -208,6 +229,16 @@ async function open() {
   else render();
 }
 
+// Another language: the words on the page at once, the server's with a new connection
+
+async function chooseLanguage(language) {
+  if (!(await speak(document.querySelector(".languages"), language))) return;
+  view.speak(readTexts(document.getElementById("kiosk-texts")));
+  state.reply = null;
+  render();
+  if (["open", "stalled", "connecting"].includes(socket.link)) socket.connect();
+}
+
 // Hands on the screen
 
 const on = (target, event, act) => target.addEventListener(event, act);
@@ -226,6 +257,10 @@ on(document.querySelector(".pairing"), "submit", (event) => {
   const field = document.getElementById("pairing-code");
   if (field.value.trim()) pairWith(field.value.trim());
   else field.focus();
+});
+on(document.querySelector(".languages"), "submit", (event) => {
+  event.preventDefault();
+  if (event.submitter) chooseLanguage(event.submitter.value);
 });
 on(byAction("retry-camera"), "click", () => camera.start());
 on(byAction("use-this-screen"), "click", () => socket.connect());

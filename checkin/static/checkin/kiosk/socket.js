@@ -1,13 +1,17 @@
 /**
  * The line to the server: one frame in flight, and a connection that heals itself.
  *
- * `link` is "off", "connecting", "open", "offline", "unpaired", "replaced" or "refused".
- * The last three stay until somebody does something; "offline" ends by itself.
+ * `link` is "off", "connecting", "open", "stalled", "offline", "unpaired", "replaced" or "refused".
+ * The last three stay until somebody does something. "stalled" means that nothing was heard for
+ * longer than a living line is quiet: to people it is as dead as "offline", but the socket is kept
+ * a little, because a busy server or a roaming phone comes back to it.
  */
 
 const REPLY_MS = 5000; // no answer to a frame: give it up; twice in a row: reconnect
 const WELCOME_MS = 10000;
-const QUIET_MS = 15000; // nothing heard for so long: ping
+const QUIET_MS = 1500; // nothing heard for so long: ping
+const PONG_MS = 2000; // no word after the ping: stalled, and the screen says so
+const GIVE_UP_MS = 5000; // still none: another connection
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 20000;
 const TOO_FAST_WAIT_MS = 15000;
@@ -22,8 +26,14 @@ const LINK_BY_ERROR = {
 // For a close whose error message was lost on the way.
 const LINK_BY_CLOSE = { 4401: "unpaired", 4403: "unpaired", 4409: "replaced" };
 const KIOSK_ENDINGS = { byError: LINK_BY_ERROR, byClose: LINK_BY_CLOSE };
+const HOPED = new Set(["connecting", "open", "stalled"]);
 const CLOSE_TOO_LARGE = 1009;
 const CLOSE_TOO_FAST = 4408;
+
+/** Without the server, whether the socket is still there or not. */
+export function isLost(link) {
+  return link === "offline" || link === "stalled";
+}
 
 export class KioskSocket {
   link = "off";
@@ -53,8 +63,8 @@ export class KioskSocket {
     this.#url = `${scheme}//${location.host}${path}`;
     this.#on = on;
     this.#endings = endings;
-    window.addEventListener("online", () => this.link === "offline" && this.connect());
-    window.addEventListener("offline", () => this.link === "open" && this.#drop({ code: 1006 }));
+    window.addEventListener("online", () => isLost(this.link) && this.connect());
+    window.addEventListener("offline", () => HOPED.has(this.link) && this.#drop({ code: 1006 }));
   }
 
   get free() {
@@ -64,7 +74,8 @@ export class KioskSocket {
   connect() {
     this.#discard();
     // While it was offline it stays offline, in words too, until the server has said welcome.
-    if (this.link !== "offline") this.#become("connecting");
+    if (this.link === "stalled") this.#become("offline");
+    else if (this.link !== "offline") this.#become("connecting");
     this.#lastError = null;
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
@@ -91,7 +102,7 @@ export class KioskSocket {
 
   /** Hidden pages have slow timers: what was awaited before means nothing now. */
   wake() {
-    if (this.link === "offline") {
+    if (isLost(this.link)) {
       this.connect();
     } else if (this.link === "open") {
       this.#release();
@@ -107,6 +118,7 @@ export class KioskSocket {
       return;
     }
     this.#listen();
+    if (this.link === "stalled") this.#become("open");
     if (message.type === "welcome") this.#welcomed(message);
     if (message.type === "error") this.#lastError = message;
     if (message.type !== "pong") this.#on.message(message);
@@ -149,7 +161,13 @@ export class KioskSocket {
     clearTimeout(this.#quietTimer);
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     this.#socket.send('{"type": "ping"}');
-    this.#quietTimer = setTimeout(() => this.#drop({ code: 1006 }), REPLY_MS);
+    this.#quietTimer = setTimeout(() => this.#stall(), PONG_MS);
+  }
+
+  #stall() {
+    if (this.link !== "open") return;
+    this.#quietTimer = setTimeout(() => this.#drop({ code: 1006 }), GIVE_UP_MS);
+    this.#become("stalled");
   }
 
   #drop({ code }) {
@@ -183,7 +201,7 @@ export class KioskSocket {
   }
 }
 
-/** Doubles with every failure; half of it is chance, so that a hall of kiosks does not return at once. */
+/** Doubles with every failure, up to a limit; half of it is chance, so that a hall of kiosks does not return at once. */
 function backoffMs(failures) {
   const longest = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** failures);
   return longest / 2 + Math.random() * (longest / 2);

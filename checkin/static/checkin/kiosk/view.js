@@ -1,15 +1,22 @@
 /** Puts the state on the screen. It asks nobody and decides nothing but what to show. */
 
 import { iconOfHint, showAsked } from "./asked.js";
+import { isLost } from "./socket.js";
 
 const OUTCOMES_WITH_ICON = new Set(["late", "checked_out", "second_factor"]);
 const TONES = new Set(["good", "notice", "bad"]);
 const SESSIONS_SHOWN = 2;
 
-const LINK_ICON = { open: "online", connecting: "connecting", offline: "connecting" };
+const LINK_ICON = {
+  open: "online",
+  connecting: "connecting",
+  stalled: "connecting",
+  offline: "connecting",
+};
 const LINK_TEXT = {
   open: "connected",
   connecting: "connecting",
+  stalled: "reconnecting",
   offline: "reconnecting",
   unpaired: "not_paired",
   off: "not_paired",
@@ -27,8 +34,11 @@ export function screenOf({ link, sessions, camera }) {
 }
 
 /** What the live screen says: only the server's words while the server is there. */
-export function sentenceOf({ link, sessions, camera, reply, silent, refusedFrames }) {
-  if (link === "offline") return { text: "offline", hint: "offline", detail: "offline_detail" };
+export function sentenceOf({ link, lostForLong, sessions, camera, reply, silent, refusedFrames }) {
+  if (isLost(link)) {
+    const text = lostForLong ? "offline_fallback" : "offline";
+    return { text, hint: "offline", detail: "offline_detail" };
+  }
   if (link !== "open" || !sessions) return { text: "connecting", hint: "wait" };
   if (camera.status !== "ready") {
     return { text: "camera_starting", hint: "wait", detail: "camera_starting_detail" };
@@ -73,6 +83,11 @@ export class View {
     this.#renderNotMe(state);
   }
 
+  /** From now on in other words. */
+  speak(texts) {
+    this.#texts = texts;
+  }
+
   /** A sentence of the page by its name. */
   text(key) {
     return this.#texts(key);
@@ -92,7 +107,7 @@ export class View {
       if (kiosk) setText(node, kiosk);
     }
     const sign = slot("link");
-    sign.dataset.link = link;
+    sign.dataset.link = isLost(link) ? "offline" : link;
     setText(sign.querySelector(".link-word"), this.#texts(LINK_TEXT[link] ?? "stopped"));
     this.#setIcon(sign, LINK_ICON[link] ?? "offline");
   }
@@ -126,7 +141,7 @@ export class View {
   #renderLive(state) {
     const { text, words, hint, progress, asked, detail } = sentenceOf(state);
     const live = document.querySelector(".live");
-    live.dataset.link = state.link;
+    live.dataset.link = isLost(state.link) ? "offline" : state.link;
     live.dataset.phase = state.link === "open" ? (state.reply?.phase ?? "") : "";
     live.classList.toggle("unmirrored", !state.camera.mirrored);
     slot("ring").setAttribute("stroke-dasharray", `${ringLength(progress)} 200`);

@@ -6,7 +6,7 @@
  */
 
 const HELLO_MS = 10000;
-const QUIET_MS = 10000; // nothing heard for so long: ping
+const QUIET_MS = 2000; // nothing heard for so long: ping
 const REPLY_MS = 5000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 10000;

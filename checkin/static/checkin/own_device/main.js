@@ -86,7 +86,7 @@ function start() {
   Object.assign(state, { started: true, verdict: null, code: null });
   keepAwake();
   if (camera.status !== "ready") camera.start();
-  if (socket.link !== "open" && socket.link !== "connecting") socket.connect();
+  if (!["open", "connecting", "stalled"].includes(socket.link)) socket.connect();
   changed();
   view.focusLive();
 }

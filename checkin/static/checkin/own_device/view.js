@@ -1,6 +1,7 @@
 /** Puts the state on the page. It decides nothing but what to show. */
 
 import { iconOfHint, showAsked } from "../kiosk/asked.js";
+import { isLost } from "../kiosk/socket.js";
 
 const OUTCOMES_WITH_ICON = new Set(["late", "checked_out", "second_factor"]);
 const ICON_OF_CODE = { network: "offline", paused: "late", session_over: "idle", logged_out: "lock" };
@@ -90,7 +91,7 @@ export class View {
 
   #renderLive({ link, reply, camera }) {
     const live = screenNamed("live");
-    live.dataset.link = link;
+    live.dataset.link = isLost(link) ? "offline" : link;
     live.classList.toggle("unmirrored", !camera.mirrored);
     const { words, hint, asked, detail } = this.#sentence(link, reply, camera);
     setText(slot("message"), words);
@@ -102,7 +103,9 @@ export class View {
   }
 
   #sentence(link, reply, camera) {
-    if (link === "offline") return { words: this.#texts("offline"), hint: "offline" };
+    if (isLost(link)) {
+      return { words: this.#texts("offline"), detail: this.#texts("offline_detail"), hint: "offline" };
+    }
     if (camera.status !== "ready") {
       return {
         words: this.#texts("camera_starting"),
