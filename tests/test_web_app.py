@@ -78,7 +78,7 @@ def test_a_maskable_icon_has_no_corner_that_a_mask_could_show(client, manifest):
 @pytest.mark.parametrize("page", MANIFESTS)
 def test_pages_name_their_app_and_register_the_worker(client, page):
     html = client.get(page).text
-    assert f'<link rel="manifest" href="{MANIFESTS[page]}">' in html
+    assert f'<link rel="manifest" href="{MANIFESTS[page]}?language=en">' in html
     assert "rollcall/web_app/register.js" in html
     (touch_icon,) = re.findall(r'rel="apple-touch-icon" href="([^"]+)"', html)
     assert Image.open(io.BytesIO(static_file(touch_icon))).size == (180, 180)

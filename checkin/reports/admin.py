@@ -16,8 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 
 from accounts.lookups import OfferedLookupsOnly
@@ -66,10 +65,10 @@ class Mark(NamedTuple):
 
 
 MARKS = {
-    "present": Mark("present", pgettext_lazy("status", "P"), _lazy("present"), "good"),
-    "late": Mark("late", pgettext_lazy("status", "L"), _lazy("late"), "late"),
-    "excused": Mark("excused", pgettext_lazy("status", "E"), _lazy("excused"), "notice"),
-    "absent": Mark("absent", pgettext_lazy("status", "A"), _lazy("absent"), "bad"),
+    "present": Mark("present", pgettext_lazy("status", "P"), gettext_lazy("present"), "good"),
+    "late": Mark("late", pgettext_lazy("status", "L"), gettext_lazy("late"), "late"),
+    "excused": Mark("excused", pgettext_lazy("status", "E"), gettext_lazy("excused"), "notice"),
+    "absent": Mark("absent", pgettext_lazy("status", "A"), gettext_lazy("absent"), "bad"),
 }
 
 

@@ -13,8 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
@@ -33,12 +32,12 @@ from roster.selectors import courses_of
 
 class CourseForm(forms.Form):
     course = forms.ModelChoiceField(
-        label=_lazy("Course"),
+        label=gettext_lazy("Course"),
         queryset=Course.objects.none(),
         required=False,
-        empty_label=_lazy("All courses"),
+        empty_label=gettext_lazy("All courses"),
         error_messages={
-            "invalid_choice": _lazy("This is none of your courses. Choose one of the list.")
+            "invalid_choice": gettext_lazy("This is none of your courses. Choose one of the list.")
         },
     )
 
