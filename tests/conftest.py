@@ -9,8 +9,10 @@ from collections.abc import Iterator
 os.environ["DEEPFACE_BACKEND_ENGINE"] = "onnx"
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
+from django.utils import translation
 
 from accounts.models import User
 from attendance_site.celery import BACKGROUND
@@ -37,6 +39,12 @@ def _no_threads_of_a_server() -> Iterator[None]:
 def _no_counts_from_before() -> None:
     """Limits go by the row's number, and each test's rows are new but their numbers are not."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_site() -> None:
+    """A page that a test opened leaves its language behind in this thread."""
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 @pytest.fixture
