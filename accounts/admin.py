@@ -5,9 +5,11 @@ from typing import Any, cast
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import ManyToManyField
 from django.forms import CheckboxSelectMultiple, ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lookups import OfferedLookupsOnly
@@ -16,6 +18,11 @@ from accounts.roles import grantable_groups, may_manage
 
 admin.site.enable_nav_sidebar = False
 admin.site.unregister(Authenticator)
+
+
+class RolesField(ModelMultipleChoiceField):
+    def label_from_instance(self, role: Group) -> str:
+        return gettext(role.name)
 
 
 @admin.register(User)
@@ -51,6 +58,7 @@ class AccountAdmin(OfferedLookupsOnly, UserAdmin):
         if db_field.name == "groups":
             kwargs |= {
                 "queryset": grantable_groups(_signed_in(request)),
+                "form_class": RolesField,
                 "widget": CheckboxSelectMultiple,
                 "label": _("Roles"),
                 "help_text": _("Any of them opens the desk. Students need none."),

@@ -9,12 +9,14 @@ from __future__ import annotations
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 
-ADMINISTRATOR = "Administrator"
-LECTURER = "Lecturer"
-REGISTRAR = "Registrar"
+# Names of groups in the database; pages translate them.
+ADMINISTRATOR = gettext_noop("Administrator")
+LECTURER = gettext_noop("Lecturer")
+REGISTRAR = gettext_noop("Registrar")
 
 ROLE_PERMISSIONS: dict[str, tuple[str, ...]] = {
     ADMINISTRATOR: (

@@ -101,7 +101,7 @@ def test_nothing_is_green_that_did_not_come_through(
 ) -> None:
     """The server has recorded the arrival; its verdict is lost on the way."""
     page = kiosk_page
-    line.freeze_at(b'"type": "verdict"')
+    line.freeze_at(b'"outcome": "present"')
     until(lambda: line.frozen)
     assert Attendance.objects.get(session=math_session).student == enrolled
     expect(message(page)).to_have_text("No connection")

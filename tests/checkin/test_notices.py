@@ -116,7 +116,7 @@ def test_the_student_is_told_at_once_where_when_and_how(
     assert mail.subject.endswith("You were marked present in MATH at 18:02")
     assert "When: 2026-03-02 18:02 (Asia/Tokyo)" in mail.body
     assert "Where: room 101, kiosk “Door of 101”" in mail.body
-    assert "By: face\n" in mail.body
+    assert "How: face\n" in mail.body
     assert "Not you? Say so on your page: http://localhost:8000/me/attendance/" in mail.body
     assert "http://localhost:8000/me/notices/" in mail.body
 
