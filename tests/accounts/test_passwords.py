@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -56,9 +57,12 @@ def test_a_login_with_the_old_password_ends_the_link(client, dana, mailoutbox):
 
 
 def test_known_and_unknown_addresses_get_the_same_answer(client, dana, mailoutbox):
-    pages = [client.get(ask(client, email).url) for email in ("dana@example.edu", "x@example.edu")]
-    assert pages[0].text == pages[1].text
-    assert "If an account has this address" in pages[0].text
+    known, unknown = (
+        re.sub(r'value="\w{64}"', "", client.get(ask(client, email).url).text)  # the form's token
+        for email in ("dana@example.edu", "x@example.edu")
+    )
+    assert known == unknown
+    assert "If an account has this address" in known
     assert "password/reset/key" in mailoutbox[0].body
     assert "password/reset/key" not in mailoutbox[1].body
 

@@ -87,7 +87,7 @@ def test_a_lecturer_switches_the_desk_and_its_live_page(
     expect(page.locator("#link")).to_have_text("实时：随到课情况更新。")
     # What the socket says, too: it is opened with the same cookie.
     expect(page.locator("#state")).to_have_text("现在开放")
-    expect(page.get_by_role("row", name="Eileen Collins")).to_be_visible()
+    expect(page.locator("#live").get_by_text("Eileen Collins").first).to_be_visible()
     page.reload()
     assert lang(page) == "zh-hans"
 
