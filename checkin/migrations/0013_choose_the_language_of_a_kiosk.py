@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('checkin', '0011_pair_and_watch_kiosks'),
+        ('checkin', '0012_keep_files_of_working_hours'),
     ]
 
     operations = [
