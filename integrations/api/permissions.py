@@ -12,6 +12,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.models import User
+from integrations.api.caller import Caller
 from integrations.api.problems import insufficient_scope, not_permitted
 
 
@@ -23,7 +24,7 @@ class MayUseView(BasePermission):
             return True  # and is told that there is no such method
         reads = request.method in SAFE_METHODS
         scope = view.read_scope if reads else view.write_scope
-        if scope and scope not in request.auth.scopes:
+        if scope and scope not in cast(Caller, request.auth).scopes:
             raise insufficient_scope(scope)
         permission = view.read_permission if reads else view.write_permission
         user = cast(User, request.user)

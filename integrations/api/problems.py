@@ -188,7 +188,7 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Problem:
                 "unsupported_media_type", _("Send the header: Content-Type: application/json")
             )
         case exceptions.Throttled():
-            wait_s = max(1, round(error.wait or 1))
+            wait_s = max(1, round(getattr(error, "wait", None) or 1))
             return Problem(
                 "too_many_requests",
                 _("Wait %(seconds)d seconds, then go on more slowly.") % {"seconds": wait_s},

@@ -29,7 +29,9 @@ def change_student(*, student: Student, by: User, **values: str) -> Student:
     for name in changed:
         setattr(student, name, values[name])
     student.save(update_fields=changed)
-    labels = [str(Student._meta.get_field(name).verbose_name) for name in changed]
+    labels = [
+        str(field.verbose_name) for field in Student._meta.concrete_fields if field.name in changed
+    ]
     LogEntry.objects.log_actions(
         by.pk, [student], CHANGE, json.dumps([{"changed": {"fields": labels}}]), single_object=True
     )

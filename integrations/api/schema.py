@@ -54,7 +54,7 @@ class Schema(AutoSchema):
         return f"{self.method.lower()}{name}"
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerScheme(OpenApiAuthenticationExtension):
     target_class = "integrations.api.authentication.BearerAuthentication"
     name = ["oauth2", "appLogin"]
 
@@ -73,13 +73,13 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         ]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
-        view = auto_schema.view
+        view: Any = auto_schema.view
         reads = auto_schema.method == "GET"
         scope = view.read_scope if reads else view.write_scope
         return [{"oauth2": [scope] if scope else []}, {"appLogin": []}]
 
 
-class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class StrictExtension(OpenApiSerializerExtension):
     """Says that nothing else may be sent."""
 
     target_class = "integrations.api.serializers.Strict"

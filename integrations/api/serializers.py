@@ -384,7 +384,7 @@ class RosterRow(Strict):
 
 
 class RosterUpload(Strict):
-    students = RosterRow(many=True, allow_empty=False, max_length=MAX_ROWS)
+    students = RosterRow(many=True, allow_empty=False, max_length=MAX_ROWS)  # type: ignore[call-arg]
     end_missing = FlagField(
         default=False, help_text="Who is not in the list leaves the course today."
     )

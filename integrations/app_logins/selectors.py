@@ -25,7 +25,7 @@ def caller_with_jwt(raw: str, *, at: datetime) -> Caller:
         InvalidTokenError: it is no token of ours, ran out, or its log-in was ended.
     """
     try:
-        token = AccessToken(raw.encode())
+        token = AccessToken(raw.encode())  # type: ignore[arg-type]
         key = UUID(token[LOGIN_CLAIM])
     except (TokenError, KeyError, ValueError):
         raise InvalidTokenError(_("This token ran out or is none of ours. Renew it.")) from None

@@ -63,7 +63,7 @@ def log_in(request: HttpRequest, *, username: str, password: str, code: str, app
     user = _with_password(request, username, password)
     _check_confirmed(user)
     with_second_factor = _checked_second_factor(user, code)
-    update_last_login(None, user)
+    update_last_login(User, user)
     login = AppLogin.objects.create(
         user=user, app=app, second_factor=with_second_factor, expires_at=_runs_out(timezone.now())
     )
@@ -138,7 +138,7 @@ def _with_password(request: HttpRequest, username: str, password: str) -> User:
         raise TooManyTriesError(" ".join(refusal.messages)) from refusal
     if user is None or not user.is_active:
         raise LogInRefusedError(_("Name and password do not belong together."))
-    return user  # type: ignore[no-any-return]
+    return user
 
 
 def _check_confirmed(user: User) -> None:

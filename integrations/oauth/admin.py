@@ -161,7 +161,7 @@ class AccessTokenAdmin(OfferedLookupsOnly, admin.ModelAdmin):
     list_filter = [("application", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["application__client__service_account", "user", "use"]
     fields = ["application", "acts_as", "scope", "created", "expires", "last_used"]
-    readonly_fields = fields
+    readonly_fields = ["application", "acts_as", "scope", "created", "expires", "last_used"]
     actions = ["revoke"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -195,5 +195,5 @@ class AccessTokenAdmin(OfferedLookupsOnly, admin.ModelAdmin):
 
 
 def _may_manage(request: HttpRequest, client: ApiClient | None) -> bool:
-    account = client and client.service_account
+    account = client.service_account if client else None
     return account is None or may_manage(cast(User, request.user), account)

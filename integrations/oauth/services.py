@@ -109,7 +109,7 @@ def tokens_past(at: datetime) -> QuerySet[AccessToken]:
 
 def refresh_tokens_past(at: datetime) -> QuerySet[RefreshToken]:
     """Those that ran out, and used ones after the time in which a copy would be noticed."""
-    since = at - timedelta(seconds=settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"])
+    since = at - timedelta(days=settings.API_LOGIN_DAYS)
     return RefreshToken.objects.filter(
         Q(revoked__lt=since) | Q(revoked=None, access_token__expires__lt=since)
     )

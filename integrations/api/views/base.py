@@ -93,15 +93,13 @@ class ApiView(APIView):
     def shown(self, serializer: type[Serializer], row: Any, *, many: bool = False) -> Any:
         return serializer(row, many=many, context={"at": self.at}).data
 
-    def finalize_response(
-        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers["Cache-Control"] = "private, no-cache"
         patch_vary_headers(response, ["Authorization"])
         if request.method not in ("GET", "HEAD") or response.status_code != 200:
             return response
-        return _tagged(request, cast(Response, response))
+        return _tagged(request, response)
 
 
 def _check_size(request: Request) -> None:
@@ -113,7 +111,7 @@ def _check_size(request: Request) -> None:
         raise too_large()
 
 
-def _tagged(request: Request, response: Response) -> HttpResponse:
+def _tagged(request: Request, response: Any) -> Any:
     """With its ETag, or only that where the client has the rest already."""
     response.render()
     etag = etag_of(response.content)

@@ -36,7 +36,7 @@ class EventOut(serializers.Serializer):
     type = serializers.CharField()
     version = serializers.IntegerField()
     timestamp = serializers.CharField()
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class EventPageOut(serializers.Serializer):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from checkin.reports.rates import ALWAYS, Term
 from checkin.reports.selectors import (
@@ -27,7 +28,7 @@ from roster.selectors import courses_of, students_of
 class ReportView(ApiView):
     read_scope = "reports:read"
     read_permission = "checkin.view_attendance"
-    query = forms.ReportQuery
+    query: ClassVar[type[Serializer]] = forms.ReportQuery
     answers = {"GET": forms.ReportOut}
 
     def answer(self, found: Found, term: Term) -> Response:
