@@ -151,12 +151,16 @@ def _due(at: datetime) -> QuerySet[WebhookDelivery]:
 
 
 def _claim_next(endpoint_pk: int) -> WebhookDelivery | None:
-    """The next one, or nothing: of two processes one update finds it due."""
+    """The next one, or nothing: of two processes one update finds it due.
+
+    Asked of the row's own columns: PostgreSQL looks at those again when it has waited for the
+    other process, and not at what a subquery said before.
+    """
     now = timezone.now()
     due = _due(now).filter(endpoint=endpoint_pk)
     for pk in due.order_by("position", "pk").values_list("pk", flat=True)[:20]:
-        claim = now + CLAIM
-        if due.filter(pk=pk).update(due_at=claim):
+        unclaimed = WebhookDelivery.objects.filter(pk=pk, state=State.WAITING, due_at__lte=now)
+        if unclaimed.update(due_at=now + CLAIM):
             claimed = WebhookDelivery.objects.select_related("endpoint__owner", "message")
             return claimed.filter(pk=pk).first()
     return None
