@@ -301,7 +301,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
             **{"progress": 0.0, "asked": None, "face": None} | state,
             skipped=skipped,
             age_ms=round((time.monotonic() - frame.arrived_s) * 1000),
-            interval_ms=round((self._due_s - self._taken_s) * 1000),
+            interval_ms=round((self._due_s - frame.arrived_s) * 1000),
         )
 
     async def tell_error(self, frame: Frame, code: str, message: str) -> None:
