@@ -30,7 +30,7 @@ from tests.support.waiting import until
 
 pytestmark = needs_services
 
-CHECK_INS = int(os.environ.get("ROLLCALL_CHECK_INS", "120"))
+CHECK_INS = int(os.environ.get("ROLLCALL_CHECK_INS", "80"))
 #: Within which a page on one host hears of a check-in on the other, on a busy machine.
 HEARD_S = 60
 
