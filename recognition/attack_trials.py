@@ -192,7 +192,7 @@ def _setting(plan: AttackPlan, engine: EngineChoice, people: int) -> dict[str, A
         "seed": plan.seed,
         "clips of each species": plan.clips,
         "clips of living people": plan.live_clips,
-        "frames per second": "5 to 30, by clip",
+        "frames per second": "5 to 30 of the camera, by clip; the kiosk takes up to 12",
     }
 
 

@@ -81,7 +81,8 @@ draws, of the other pictures that the template matches, how many are no longer t
 
 With --attacks: clips are made from pictures of half of the people, and each is played to the engine
 and the check-in's dialogue, which it answers to. --clips of each species of attack and --live-clips
-of people who do what is asked, at 5 to 30 frames a second. Printed, with intervals for 95 %, for
+of people who do what is asked, from cameras of 5 to 30 frames a second. A run takes an hour and
+more; with --keep it goes on where it was ended. Printed, with intervals for 95 %, for
 each of --levels and beside them for two other ways, one blink by a fixed threshold and FasNet:
 
   APCER  attacks that are taken for a living person
