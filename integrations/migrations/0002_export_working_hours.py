@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('at', models.TimeField(default=datetime.time(4, 0), verbose_name='at')),
                 ('timezone', models.CharField(default=django.utils.timezone.get_default_timezone_name, max_length=64, validators=[roster.models.validate_time_zone], verbose_name='time zone')),
                 ('target', models.CharField(choices=[('folder', 'folder on the server'), ('s3', 'S3 bucket'), ('webhook', 'webhook')], default='folder', max_length=8, verbose_name='to')),
-                ('place', models.CharField(blank=True, help_text='A folder below the one that the server allows, a path in the bucket, or the address of the webhook.', max_length=300, verbose_name='place')),
+                ('place', models.CharField(blank=True, help_text='A folder below the one that the server allows, a path in the bucket, or the name of a webhook.', max_length=300, verbose_name='place')),
                 ('next_at', models.DateTimeField(db_index=True, editable=False, verbose_name='next run')),
                 ('owner', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='on behalf of')),
                 ('profile', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='schedules', to='integrations.exportprofile', verbose_name='export profile')),

@@ -13,7 +13,6 @@ from checkin.reports.forms import CourseTermForm
 from integrations.payroll.files import COLUMNS, FIXED, UnwritableError, checked_columns
 from integrations.payroll.models import ExportProfile, ExportSchedule, StoredColumn
 from integrations.payroll.services import RefusedError, check_period, why_not_there
-from integrations.payroll.targets import TARGETS
 from roster.models import Course
 
 EMPTY_ROWS = 4
@@ -137,13 +136,6 @@ class ScheduleForm(forms.ModelForm):
             "place",
         )
         widgets = {"at": forms.TimeInput(format="%H:%M", attrs={"type": "time"})}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        target = self.fields.get("target")
-        if isinstance(target, forms.ChoiceField):
-            offered = [one for one in ExportSchedule.Target.choices if one[0] in TARGETS]
-            target.choices = offered
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

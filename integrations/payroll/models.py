@@ -280,8 +280,8 @@ class ExportSchedule(models.Model):
         max_length=300,
         blank=True,
         help_text=_(
-            "A folder below the one that the server allows, a path in the bucket, or the address "
-            "of the webhook."
+            "A folder below the one that the server allows, a path in the bucket, or the name "
+            "of a webhook."
         ),
     )
     next_at = models.DateTimeField(_("next run"), editable=False, db_index=True)

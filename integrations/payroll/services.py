@@ -163,10 +163,7 @@ def save_schedule(schedule: ExportSchedule, *, by: User, at: datetime) -> None:
 
 def why_not_there(target: str, place: str) -> str:
     """What is wrong with a target; empty if nothing is."""
-    known = TARGETS.get(target)
-    if known is None:
-        return _("This server cannot send there.")
-    return known.why_not(place)
+    return TARGETS[target].why_not(place)
 
 
 # What is due
@@ -275,16 +272,13 @@ def _sent(run_pk: int, at: datetime) -> bool:
 
 def _deliver(run: ExportRun, at: datetime) -> str:
     export = run.export or _made(run, at)
-    target = TARGETS.get(run.schedule.target)
-    if target is None:
-        raise DeliveryError(_("This server cannot send there."))
     parcel = Parcel(
         file_name=export.file_name,
         content=content_of(export),
         content_type=CONTENT_TYPES[export.kind],
         delivery_id=run.delivery_id,
     )
-    return target.deliver(run.schedule.place, parcel)
+    return TARGETS[run.schedule.target].deliver(run.schedule.place, parcel)
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Where files go: a folder, a bucket, and what other parts of the system add.
+"""Where files go: a folder, a bucket, a webhook.
 
 A target is called with a file that may have arrived already, when whoever sent it before was
 stopped in between: the same name with the same content is a success, another content is not.
@@ -16,8 +16,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from storages.backends.s3 import S3Storage
+
+from integrations.sealing import SecretUnreadableError
+from integrations.targets import NotReachedError, TargetRefusedError, post
+from integrations.webhooks.models import WebhookEndpoint
+from integrations.webhooks.signing import headers_of
 
 
 class DeliveryError(Exception):
@@ -46,14 +52,6 @@ Check = Callable[[str], str]
 class Target:
     deliver: Deliver
     why_not: Check
-
-
-TARGETS: dict[str, Target] = {}
-
-
-def register_target(code: str, *, deliver: Deliver, why_not: Check) -> None:
-    """Add a way out, once, while the server starts; `ExportSchedule.Target` knows its code."""
-    TARGETS[code] = Target(deliver, why_not)
 
 
 # A folder
@@ -188,5 +186,55 @@ def _told(error: Exception) -> str:
     return type(error).__name__
 
 
-register_target("folder", deliver=to_folder, why_not=why_no_folder)
-register_target("s3", deliver=to_bucket, why_not=why_no_bucket)
+# A webhook
+
+
+def why_no_webhook(place: str) -> str:
+    try:
+        _webhook(place)
+    except DeliveryError as error:
+        return str(error)
+    return ""
+
+
+def to_webhook(place: str, parcel: Parcel) -> str:
+    """Post the file, signed with the webhook's secret; its id is the same at each attempt."""
+    webhook, at = _webhook(place), timezone.now()
+    try:
+        signed = headers_of(
+            webhook.secrets(at), event_id=str(parcel.delivery_id), at=at, body=parcel.content
+        )
+        answer = post(
+            webhook.url,
+            body=parcel.content,
+            headers={
+                "content-type": parcel.content_type,
+                "content-disposition": f'attachment; filename="{parcel.file_name}"',
+                **signed,
+            },
+        )
+    except (NotReachedError, TargetRefusedError, SecretUnreadableError) as error:
+        raise DeliveryError(str(error)) from error
+    if not 200 <= answer.status < 300:
+        raise DeliveryError(
+            _("“%(name)s” did not take the file and answered %(status)d.")
+            % {"name": webhook.name, "status": answer.status}
+        )
+    return webhook.name
+
+
+def _webhook(place: str) -> WebhookEndpoint:
+    webhook = WebhookEndpoint.objects.filter(name=place.strip(), disabled_at=None).first()
+    if webhook is None:
+        raise DeliveryError(
+            _("There is no active webhook with the name “%(place)s”.") % {"place": place}
+        )
+    return webhook
+
+
+#: By the codes of `ExportSchedule.Target`.
+TARGETS: dict[str, Target] = {
+    "folder": Target(to_folder, why_no_folder),
+    "s3": Target(to_bucket, why_no_bucket),
+    "webhook": Target(to_webhook, why_no_webhook),
+}

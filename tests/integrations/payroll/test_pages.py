@@ -216,7 +216,7 @@ def test_a_schedule_is_set_up_run_and_shows_what_happened(
     }
     add = reverse("admin:integrations_exportschedule_add")
     assert "does not lie below" in as_admin.post(add, fields | {"place": "../x"}).text
-    assert "is not one of the available" in as_admin.post(add, fields | {"target": "webhook"}).text
+    assert "no active webhook" in as_admin.post(add, fields | {"target": "webhook"}).text
     as_admin.post(add, fields)
     schedule = ExportSchedule.objects.get()
     assert schedule.owner == admin

@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from django.db import connections
 from moto.server import ThreadedMotoServer
 from pytest_django import Settings
+from standardwebhooks.webhooks import Webhook
 
 from accounts.models import User
 from accounts.roles import ADMINISTRATOR
@@ -32,7 +33,10 @@ from integrations.payroll.services import (
     try_again,
 )
 from integrations.payroll.targets import TARGETS, DeliveryError, Parcel, Target
+from integrations.webhooks.models import WebhookEndpoint
+from integrations.webhooks.services import open_endpoint, switch_off
 from roster.models import ClassSession, Course, Student
+from tests.support.receiver import a_receiver
 from tests.support.school import a_course, a_member, a_student, an_attendance
 from tests.support.terms import a_held_session
 
@@ -416,8 +420,34 @@ def test_a_bucket_that_is_not_there_is_told_of(
     assert the_run().error == "The bucket did not take the file: NoSuchBucket."
 
 
-def test_a_target_that_nobody_has_added_cannot_be_chosen(ada: User) -> None:
-    assert "webhook" not in TARGETS
-    with pytest.raises(RefusedError, match="cannot send there"):
-        a_schedule(ada, target="webhook")
-    assert services.why_not_there("webhook", "https://example.org/")
+# A webhook
+
+
+def a_webhook(ada: User, url: str) -> str:
+    """Called HR; returns its secret."""
+    return open_endpoint(WebhookEndpoint(name="HR", url=url), owner=ada, at=APRIL)
+
+
+def test_a_file_arrives_at_a_webhook_signed(ada: User, jonas: Student, settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_HOSTS = ["127.0.0.1"]
+    with a_receiver(answers=[(503, {}, b"later")]) as receiver:
+        secret = a_webhook(ada, receiver.url)
+        a_schedule(ada, target="webhook", place="HR")
+        assert run_due_exports(APRIL) == 0
+        assert the_run().error == "“HR” did not take the file and answered 503."
+        assert run_due_exports(APRIL + timedelta(hours=1)) == 1
+    first, second = receiver.received
+    assert b"4711,Jonas Weber" in second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert "payroll-generic" in second.headers["content-disposition"]
+    assert the_run().delivered_to == "HR"
+    Webhook(secret).verify(second.body, second.headers, json_parse=False)
+
+
+def test_only_a_webhook_that_is_there_and_active_can_be_chosen(ada: User) -> None:
+    with pytest.raises(RefusedError, match="no active webhook with the name “HR”"):
+        a_schedule(ada, target="webhook", place="HR")
+    a_webhook(ada, "https://hr.example.edu/hooks")
+    assert services.why_not_there("webhook", "HR") == ""
+    switch_off(WebhookEndpoint.objects.get(), at=APRIL, reason=WebhookEndpoint.Reason.BY_HAND)
+    assert services.why_not_there("webhook", "HR")
