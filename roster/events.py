@@ -36,7 +36,7 @@ ENROLMENT_ENDED = event_kind(
 
 def of_student(student: Student) -> dict[str, Plain]:
     """Which student it is, as every payload says it."""
-    return {"student": student.pk, "student_number": student.student_id}
+    return {"student": student.pk, "student_id": student.student_id}
 
 
 def of_course(course: Course) -> dict[str, Plain]:

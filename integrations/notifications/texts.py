@@ -54,7 +54,7 @@ def _warning(message: OutboxMessage) -> str:
         "sessions, %(required)d %% are required."
     ) % {
         "course": told["course_code"],
-        "number": told["student_number"],
+        "number": told["student_id"],
         "attended": told["attended"],
         "counted": told["counted"],
         "required": told["required_percentage"],

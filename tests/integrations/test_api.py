@@ -471,7 +471,7 @@ def test_events_are_read_on_from_a_cursor_and_only_those_of_the_own_courses(
     as_alice_api.write("PUT", mark_path(math_session, eileen), {"status": "present"})
     api_of(charlie).write("PUT", mark_path(chem_session, dmitri), {"status": "present"})
     page = as_alice_api.get("events/", {"cursor": start, "limit": 1}).json()
-    told = [event["data"]["student_number"] for event in page["results"]]
+    told = [event["data"]["student_id"] for event in page["results"]]
     assert (told, page["more"]) == (["S-1"], False)
     again = as_alice_api.get("events/", {"cursor": page["next_cursor"]}).json()
     assert (again["results"], again["next_cursor"]) == ([], page["next_cursor"])

@@ -110,7 +110,7 @@ def test_an_arrival_and_a_leaving_are_told_and_a_repetition_is_not(
         "timestamp": "2026-03-02T09:02:00.000Z",
         "data": {
             "student": eileen.pk,
-            "student_number": "S-1",
+            "student_id": "S-1",
             "course": session.course_id,
             "course_code": "MATH",
             "session": session.pk,
@@ -179,8 +179,8 @@ def test_closing_tells_each_absence_and_reopening_takes_it_back(
     close_session(session, NINE + timedelta(minutes=91), by=alice)
     assert told() == ["attendance.changed", "attendance.recorded", "session.closed"]
     changed, absent, closed = OutboxMessage.objects.order_by("pk")
-    assert (changed.payload["student_number"], changed.payload["reason"]) == ("S-1", "short_stay")
-    assert (absent.payload["student_number"], absent.payload["status"]) == ("S-8", "absent")
+    assert (changed.payload["student_id"], changed.payload["reason"]) == ("S-1", "short_stay")
+    assert (absent.payload["student_id"], absent.payload["status"]) == ("S-8", "absent")
     assert closed.payload["absences"] == 1
 
     OutboxMessage.objects.all().delete()
@@ -381,7 +381,7 @@ def test_charlie_reads_nothing_of_the_courses_of_alice(
     something_happened(eileen)
     something_happened(dmitri)
     read = events_since(0, user=charlie)
-    assert [one.payload["student_number"] for one in read.events] == ["S-2"]
+    assert [one.payload["student_id"] for one in read.events] == ["S-2"]
     # The cursor goes on, also behind what is not for Charlie.
     assert read.cursor == 3
 
@@ -506,7 +506,7 @@ def test_many_events_are_one_statement_each_way(
     with django_assert_max_num_queries(10):  # type: ignore[operator]
         assert sequence_events() == 300
     numbers = OutboxMessage.objects.order_by("position").values_list(
-        "payload__student_number", flat=True
+        "payload__student_id", flat=True
     )
     assert list(numbers) == [student.student_id for student in students]
     publish([])

@@ -115,7 +115,7 @@ def test_the_independent_library_verifies_what_arrives(
     message = OutboxMessage.objects.get()
     assert told["type"] == "student.changed"
     assert told["id"] == arrived.headers["webhook-id"] == str(message.event_id)
-    assert told["data"] == {"student": eileen.pk, "student_number": "S-1", "changed": ["name"]}
+    assert told["data"] == {"student": eileen.pk, "student_id": "S-1", "changed": ["name"]}
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(arrived.body + b" ", arrived.headers)
     with pytest.raises(WebhookVerificationError):
@@ -243,7 +243,7 @@ def test_a_receiver_that_was_down_gets_everything_in_the_order_of_each_student(
         ):
             told = json.loads(one.body)
             if status == 200:
-                accepted[told["data"]["student_number"]].append(told["data"]["changed"][0])
+                accepted[told["data"]["student_id"]].append(told["data"]["changed"][0])
         in_order = [f"field {turn}" for turn in range(8)]
         assert accepted == {student.student_id: in_order for student in students}
         ids = {json.loads(one.body)["id"] for one in back.received}
@@ -386,7 +386,7 @@ def test_four_servers_send_each_event_once_and_in_order(
     told: dict[str, list[str]] = defaultdict(list)
     for one in receiver.received:
         event = json.loads(one.body)["data"]
-        told[event["student_number"]].append(event["changed"][0])
+        told[event["student_id"]].append(event["changed"][0])
     assert told == {student.student_id: list("012345") for student in students}
 
 
