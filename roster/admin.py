@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext_lazy
 
 from accounts.lookups import OfferedLookupsOnly
 from accounts.models import User
@@ -315,7 +315,7 @@ class SessionSeriesAdmin(CourseScopedAdmin):
     def weekday_names(self, series: SessionSeries) -> str:
         return series.days
 
-    @admin.display(description=_("hours"), ordering="start_time")
+    @admin.display(description=pgettext_lazy("of the day", "hours"), ordering="start_time")
     def hours(self, series: SessionSeries) -> str:
         return f"{series.start_time:%H:%M}–{series.end_time:%H:%M}"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -90,7 +91,9 @@ class PageQuery(Query):
     cursor = serializers.RegexField(
         CURSOR_PATTERN,
         required=False,
-        error_messages={"invalid": "Take “next” or “next_cursor” of the page before, unchanged."},
+        error_messages={
+            "invalid": gettext_lazy("Take “next” or “next_cursor” of the page before, unchanged.")
+        },
     )
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.events import EventKind, event_kinds, utc
 from accounts.models import User
@@ -103,13 +104,19 @@ def content_of(message: OutboxMessage) -> dict[str, Any]:
 def _check_cursor(cursor: int, head: OutboxHead) -> None:
     if cursor < 0 or cursor > head.position:
         raise CursorError(
-            f"got the cursor {cursor}, which was never given out. Begin with 0, or with the "
-            "cursor of the last answer."
+            _(
+                "Got the cursor %(cursor)d, which was never given out. Begin with 0, or with the "
+                "cursor of the last answer."
+            )
+            % {"cursor": cursor}
         )
     if 0 < cursor < head.expired_until:
         raise ExpiredCursorError(
-            f"events after the cursor {cursor} are kept no longer. Read students and attendance "
-            "anew, then begin with 0."
+            _(
+                "Events after the cursor %(cursor)d are kept no longer. Read students and "
+                "attendance anew, then begin with 0."
+            )
+            % {"cursor": cursor}
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from django.contrib import admin
@@ -49,7 +50,7 @@ class NotificationChannelAdmin(OfferedLookupsOnly, admin.ModelAdmin):
 
     @admin.display(description=_("what"))
     def what(self, channel: NotificationChannel) -> str:
-        return ", ".join(str(Told(told).label).partition(":")[0] for told in channel.told)
+        return ", ".join(re.split("[:：]", str(Told(told).label))[0] for told in channel.told)
 
     def save_model(
         self, request: HttpRequest, obj: NotificationChannel, form: Any, change: bool

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from checkin.models import ReportExport
 from integrations.payroll.hours import BreakRule, Level, Mode, Rounding
@@ -274,7 +275,9 @@ class ExportSchedule(models.Model):
         default=timezone.get_default_timezone_name,
         validators=[validate_time_zone],
     )
-    target = models.CharField(_("to"), max_length=8, choices=Target, default=Target.FOLDER)
+    target = models.CharField(
+        pgettext_lazy("destination", "to"), max_length=8, choices=Target, default=Target.FOLDER
+    )
     place = models.CharField(
         _("place"),
         max_length=300,

@@ -419,7 +419,7 @@ def test_only_the_kinds_that_were_asked_for_are_read(eileen: Student, alice: Use
 def test_a_cursor_that_was_never_given_out_is_refused(eileen: Student, alice: User) -> None:
     something_happened(eileen)
     for cursor in (-1, 2):
-        with pytest.raises(CursorError, match=f"got the cursor {cursor}"):
+        with pytest.raises(CursorError, match=f"Got the cursor {cursor}"):
             events_since(cursor, user=alice)
     with pytest.raises(ValueError, match="got the limit 0, expected 1 to 1000"):
         events_since(0, user=alice, limit=0)
