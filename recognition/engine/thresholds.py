@@ -129,11 +129,11 @@ class PassiveThresholds:
     again_ms: float = 300.0
     max_again: float = 0.02
     #: A step may be so many times as large as both its neighbours, at ``usual_frame_ms`` or less,
-    #: and more where frames come more rarely. Living: 1.17, and 1.38 where a head begins to turn at
-    #: full speed; injected actions cut into idle frames: above 1.6 in 14 of 20. In a hand that
-    #: trembles steps differ by more.
-    max_splice: float = 1.6
-    max_splice_in_hand: float = 2.4
+    #: and more where frames come more rarely. Living, from pictures: 1.17, and 1.38 where a head
+    #: begins to turn at full speed; a face that a browser's camera plays, unevenly, reaches 1.78.
+    #: Injected actions cut into idle frames: above 1.6 in 14 of 20. In a hand that trembles steps
+    #: differ by more, up to 2.2.
+    max_splice: float = 2.4
     usual_frame_ms: float = 100.0
     #: So often one of two steps may be more than ``jerk`` times the other. Living: at most 1, and 3
     #: where a head begins to turn at full speed; frames shown several times, with fresh noise, in a

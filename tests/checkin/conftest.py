@@ -20,12 +20,15 @@ from tests.support.kiosk_client import FPS, Person
 from tests.support.pictures import astronaut
 from tests.support.school import a_template
 
+#: Fixtures of tests in which a person is before a camera.
+SEEN_LIVE = {"eileen_at_the_door", "blinking_astronaut", "performer"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "eileen_at_the_door" in getattr(item, "fixturenames", ()):
+        if not SEEN_LIVE.isdisjoint(getattr(item, "fixturenames", ())):
             # Real frames, real models and the real clock on a busy machine.
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture

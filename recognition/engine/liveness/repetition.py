@@ -99,9 +99,7 @@ class Repetition:
         if len(self._steps) >= limits.least_steps:
             # The fewer frames a second, the more of a movement lies in a single step.
             slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
-            still = self._stands_still()
-            most = slower * (limits.max_splice if still else limits.max_splice_in_hand)
-            yield at_most(most, Refusal.JUMP, "splice", splice(self._steps))
+            yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
         if len(self._nearest) >= limits.least_steps:
             yield at_most(limits.max_again, repeated, "again", self._again())
         if len(self._backwards) >= limits.least_steps and self._stands_still():
