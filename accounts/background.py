@@ -90,7 +90,7 @@ def run_beside_requests(
     work_until: Callable[[threading.Event], None],
     *,
     name: str,
-    wake: WorkWaits | threading.Event | None = None,
+    wake: WorkWaits | None = None,
 ) -> None:
     """Run a loop in a thread of this process, which ends it by an event and waits for it.
 
@@ -102,10 +102,8 @@ def run_beside_requests(
 
     def let_it_finish() -> None:
         ending.set()
-        if isinstance(wake, WorkWaits):
+        if wake is not None:
             wake.tell()
-        elif wake is not None:
-            wake.set()
         thread.join(timeout=END_TIMEOUT_S)
 
     atexit.register(let_it_finish)
