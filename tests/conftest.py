@@ -24,6 +24,9 @@ from roster.models import ClassSession, Course, Room, Student
 from tests.support import pictures
 from tests.support.school import a_course, a_lecturer, a_session, a_student
 
+#: Nothing there is a test, and looking for doctests in it would start the server that it wraps.
+collect_ignore = ["support"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_threads_of_a_server() -> Iterator[None]:
