@@ -23,6 +23,7 @@ HINT_TEXTS = {
     Hint.BLINK: _("Blink once"),
     Hint.BLINK_TWICE: _("Blink twice"),
     Hint.BLINK_AGAIN: _("Blink once more"),
+    Hint.BLINK_LONGER: _("Close your eyes for half a second"),
     Hint.TURN_LEFT: _("Turn your head to your left"),
     Hint.TURN_RIGHT: _("Turn your head to your right"),
     Hint.TURN_FURTHER: _("Turn your head a little further"),

@@ -118,7 +118,7 @@ class Analyser:
         else:
             found = self._find_main(frame, scale)
         if near is not None and not any(near.iou(one.box) >= SAME_PLACE for one in found):
-            found += self._follow(frame, near)
+            found = [*found, *self._follow(frame, near)]
         return _boxes(self._distinct(found))
 
     def _reduced_scale(self, frame: Image) -> float:
@@ -142,7 +142,10 @@ class Analyser:
         return _boxes(self._distinct(found))
 
     def _follow(self, frame: Image, near: Box) -> list[Detection]:
-        """Look only around the last face, at the scale at which the detector is cheapest."""
+        """Look only around the last face, at the scale at which the detector is cheapest.
+
+        What the detector is not sure of is a face only where the last one was, and only one.
+        """
         if near.width <= 0 or near.height <= 0:
             return []
         height, width = frame.shape[:2]
@@ -155,8 +158,17 @@ class Analyser:
         crop = frame[region.top : region.bottom, region.left : region.right]
         detector = self.models.detector
         detections = detector.detect_main(_resized(crop, scale))
-        found = _in_full_size(detections, scale, min_confidence=detector.confidence_to_follow)
-        return [_shifted(detection, region.left, region.top) for detection in found]
+        found = [
+            _shifted(detection, region.left, region.top)
+            for detection in _in_full_size(
+                detections, scale, min_confidence=detector.confidence_to_follow
+            )
+        ]
+        sure = [one for one in found if one.confidence >= detector.confidence_to_find]
+        if sure:
+            return self._distinct(sure)
+        in_place = (one for one in found if near.iou(one.box) >= SAME_PLACE)
+        return sorted(in_place, key=lambda one: one.confidence)[-1:]
 
     def _find_main(self, image: Image, scale: float) -> list[Detection]:
         detector = self.models.detector

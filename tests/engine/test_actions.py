@@ -165,10 +165,16 @@ def test_a_movement_is_a_share_of_what_is_asked(
 class Asked:
     """A challenge that is shown faces, ten a second, from its beginning on."""
 
-    def __init__(self, *actions: Action, rest: Posture = REST) -> None:
+    def __init__(self, *actions: Action, rest: Posture = REST, draw: float = 0.0) -> None:
         self.at_ms = 0.0
         self.challenge = Challenge(
-            nonce="n", actions=actions, rest=rest, at_ms=0.0, policy=POLICY, thresholds=LIMITS
+            nonce="n",
+            actions=actions,
+            rest=rest,
+            at_ms=0.0,
+            policy=POLICY,
+            thresholds=LIMITS,
+            draw=lambda: draw,
         )
 
     def show(
@@ -264,7 +270,56 @@ def test_the_next_action_is_asked_only_after_the_return_to_rest() -> None:
     assert (asked.challenge.asked, asked.challenge.number) == (None, 1)
     assert asked.challenge.progress == 0.5
     asked.rest(2)
+    assert (asked.challenge.asked, asked.challenge.number) == (None, 1)
+    asked.rest(int(POLICY.pause_min_ms / FRAME_MS))
     assert (asked.challenge.asked, asked.challenge.number) == (Action.OPEN_MOUTH, 2)
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
+def test_the_next_action_is_asked_after_a_drawn_pause(draw: float) -> None:
+    asked = Asked(Action.TURN_LEFT, Action.OPEN_MOUTH, draw=draw)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=22)] * 2)
+    asked.rest(LIMITS.rest_frames)
+    rested_at_ms = asked.at_ms
+    while asked.challenge.asked is None:
+        asked.rest(1)
+    drawn_ms = POLICY.pause_min_ms + draw * (POLICY.pause_max_ms - POLICY.pause_min_ms)
+    assert asked.at_ms - rested_at_ms == pytest.approx(drawn_ms, abs=FRAME_MS)
+
+
+def test_what_is_done_in_the_pause_does_not_count_and_begins_it_anew() -> None:
+    asked = Asked(Action.TURN_LEFT, Action.OPEN_MOUTH, draw=0.5)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=22)] * 2)
+    asked.rest(LIMITS.rest_frames + 2)
+    asked.show(*[a_face(mouth=0.6)] * 3)
+    asked.rest(LIMITS.rest_frames)
+    began_anew_ms = asked.at_ms
+    while asked.challenge.asked is None:
+        asked.rest(1)
+    pause_ms = (POLICY.pause_min_ms + POLICY.pause_max_ms) / 2
+    assert asked.at_ms - began_anew_ms == pytest.approx(pause_ms, abs=FRAME_MS)
+    assert [deed.action for deed in asked.challenge.deeds] == [Action.TURN_LEFT]
+
+
+def test_a_single_noisy_frame_does_not_begin_the_pause_anew() -> None:
+    asked = Asked(Action.TURN_LEFT, Action.OPEN_MOUTH)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=22)] * 2)
+    asked.rest(LIMITS.rest_frames)
+    asked.show(a_face(mouth=0.6))
+    asked.rest(int(POLICY.pause_min_ms / FRAME_MS))
+    assert asked.challenge.asked is Action.OPEN_MOUTH
+
+
+@pytest.mark.parametrize("action", Action)
+def test_of_whom_nothing_is_seen_for_a_while_is_told_apart(action: Action) -> None:
+    asked = Asked(action)
+    asked.rest(int(POLICY.unseen_ms / FRAME_MS) - 1)
+    assert not asked.challenge.is_not_seen(asked.at_ms)
+    asked.rest(1)
+    assert asked.challenge.is_not_seen(asked.at_ms)
 
 
 def test_who_does_not_come_back_to_rest_in_time_is_told_apart() -> None:
@@ -292,9 +347,16 @@ def test_a_clearly_other_action_is_told_with_its_name(
 ) -> None:
     asked = Asked(action)
     asked.rest(3)
-    assert asked.show(a_face(**posture)) is Seen.GOING_ON
+    assert asked.show(*[a_face(**posture)] * (LIMITS.other_frames - 1)) is Seen.GOING_ON
     assert asked.show(a_face(**posture)) is Seen.OTHER_ACTION
     assert asked.challenge.other is other
+
+
+def test_what_closed_eyes_make_of_a_head_is_no_other_action() -> None:
+    asked = Asked(Action.BLINK_ONCE)
+    asked.rest(3)
+    raised = [a_face(pitch=18.0, ear=0.1)] * 5
+    assert asked.show(*raised, closed=True) is Seen.GOING_ON
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,14 @@ LIMITS = PassiveThresholds()
 Moment = tuple[float, Points, FrameCues | None]
 
 
-def watched(moments: Iterable[Moment], *, closed_ms: tuple[float, float] = (0, 0)) -> PassiveWatch:
+def watched(
+    moments: Iterable[Moment],
+    *,
+    closed_ms: tuple[float, float] = (0, 0),
+    limits: PassiveThresholds | None = None,
+) -> PassiveWatch:
     """A watch that has seen these frames; the eyes count as closed in between."""
-    watch = PassiveWatch()
+    watch = PassiveWatch(limits)
     for at_ms, landmarks, frame_cues in moments:
         face = face_of(landmarks)
         watch.add(
@@ -283,11 +288,19 @@ def test_frames_that_come_again_in_any_order_are_counted() -> None:
     assert watch.finding(complete=True) is not None
 
 
+def test_a_recording_that_begins_anew_leaves_a_seam() -> None:
+    found = finding_of(a_stream(lambda _, at_ms: at_ms if at_ms < 2000 else 20_000 + at_ms))
+
+    assert found is not None
+    assert (found.reason, found.check) == (Refusal.JUMP, "seam")
+
+
 def test_one_recording_cut_into_another_leaves_two_seams() -> None:
     def moment(_: int, at_ms: float) -> float:
         return 20_000 + at_ms if 2000 <= at_ms < 3000 else at_ms
 
-    found = finding_of(a_stream(moment))
+    watch = watched(a_stream(moment), limits=replace(LIMITS, max_seam=math.inf))
+    found = watch.finding(complete=True)
 
     assert found is not None
     assert (found.reason, found.check) == (Refusal.JUMP, "splice")

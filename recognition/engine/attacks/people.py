@@ -8,14 +8,23 @@ from enum import StrEnum
 from recognition.engine.analysis import Analyser
 from recognition.engine.attacks.camera import encoded
 from recognition.engine.attacks.portraits import Portrait, surrounded, without_black_corners
+from recognition.engine.liveness.actions import Action
+from recognition.engine.liveness.movements import Movement, Posture
 from recognition.engine.synthesis import AnimatedPortrait
-from recognition.engine.thresholds import BlinkThresholds
+from recognition.engine.thresholds import ActionThresholds, BlinkThresholds
 from recognition.engine.types import Embedding, Face, FrameRequest, Image
 
 # Beyond these a turn to the further side goes out of what the landmarks can follow.
 _MOST_YAW_DEGREES = 15.0
 _MOST_PITCH_DEGREES = 15.0
 _QUALITY = 90
+#: Moves of the usual size, as `AnimatedPortrait.frame` takes them.
+_MOVED = {
+    Action.TURN_LEFT: {"yaw": 24.0},
+    Action.TURN_RIGHT: {"yaw": -24.0},
+    Action.LOOK_UP: {"pitch": 16.0},
+    Action.OPEN_MOUTH: {"mouth": 0.7},
+}
 
 
 class Unsuitable(StrEnum):
@@ -25,6 +34,7 @@ class Unsuitable(StrEnum):
     TURNED = "turned"
     POOR_QUALITY = "poor_quality"
     LIDS_NOT_SEEN = "lids_not_seen"
+    MOVES_NOT_SEEN = "moves_not_seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +48,9 @@ class Candidate:
 def candidate(image: Image, analyser: Analyser) -> Candidate | Unsuitable:
     """What can be made of a picture, ``(h, w, 3)`` uint8 RGB, or why nothing can.
 
-    A clip is only worth something where the kiosk takes the picture's face at rest, and sees the
-    lids that are drawn over its eyes: in small pictures landmarks often do not.
+    A clip is only worth something where the kiosk takes the picture's face at rest, and sees in it
+    what is drawn: lids over its eyes, a turned and a raised head, an opened mouth. In small
+    pictures, and of faces that laugh, landmarks often do not.
     """
     face = analyser.analyse_photo(image).main_face
     if face is None or face.embedding is None:
@@ -49,17 +60,27 @@ def candidate(image: Image, analyser: Analyser) -> Candidate | Unsuitable:
     portrait = Portrait(image, face.landmarks)
     at_rest = surrounded(without_black_corners(portrait))
     animated = AnimatedPortrait(at_rest.image, landmarks=at_rest.landmarks)
-    opened, closed = (_seen(animated, analyser, closure) for closure in (0.0, 1.0))
+    opened, closed = (_seen(animated, analyser, closure=closure) for closure in (0.0, 1.0))
     if opened is None or not opened.quality.usable:
         return Unsuitable.POOR_QUALITY
     if closed is None or not _lids_seen(opened, closed):
         return Unsuitable.LIDS_NOT_SEEN
+    rest = Posture.of(opened)
+    for action, moved in _MOVED.items():
+        if not _move_seen(action, rest, _seen(animated, analyser, **moved)):
+            return Unsuitable.MOVES_NOT_SEEN
     return Candidate(portrait, face.embedding)
 
 
-def _seen(animated: AnimatedPortrait, analyser: Analyser, closure: float) -> Face | None:
-    jpeg = encoded(animated.frame(0.0, closure=closure), _QUALITY)
+def _seen(animated: AnimatedPortrait, analyser: Analyser, **moved: float) -> Face | None:
+    jpeg = encoded(animated.frame(0.0, **moved), _QUALITY)
     return analyser.analyse_frame(jpeg, FrameRequest()).main_face
+
+
+def _move_seen(action: Action, rest: Posture, face: Face | None) -> bool:
+    if face is None:
+        return False
+    return Movement.between(rest, Posture.of(face), ActionThresholds()).share(action) >= 1
 
 
 def _lids_seen(opened: Face, closed: Face) -> bool:

@@ -16,6 +16,8 @@ REACTION_MS = (250.0, 900.0)
 _BLINK_MS = (170.0, 400.0)  # asked for; spontaneous ones are shorter
 _SPONTANEOUS_BLINK_MS = (110.0, 260.0)
 _MEAN_BETWEEN_BLINKS_MS = 5000.0
+_SHUT_MS = (200.0, 500.0)
+_FURTHER = 1.3
 _BETWEEN_TWO_BLINKS_MS = (200.0, 450.0)
 _RAMP_MS = (350.0, 750.0)
 _LETS_GO_AFTER_MS = (120.0, 450.0)
@@ -33,11 +35,12 @@ _SWAY_PITCH_DEGREES = 1.3
 class Prompt:
     """What whoever stands before the camera can read on the screen.
 
-    ``action`` is what is asked just now, ``done`` whether nothing more will be asked: the face is
-    being compared.
+    ``action`` is what is asked just now, ``more`` whether more of it: further, wider, for longer.
+    ``done``: nothing more will be asked, the face is being compared.
     """
 
     action: Action | None = None
+    more: bool = False
     done: bool = False
 
 
@@ -58,8 +61,8 @@ REST = Expression()
 class Gesture:
     """One action as somebody does it: ``size`` is degrees, or a share of what a mouth can do.
 
-    A blink takes ``ramp_ms`` in all. The others go out in that time, stay until ``until_ms``, and
-    come back in as much.
+    A blink takes ``ramp_ms`` for the way down and up, and ``shut_ms`` between. The others go out in
+    ``ramp_ms``, stay until ``until_ms``, and come back in as much.
     """
 
     action: Action
@@ -68,6 +71,7 @@ class Gesture:
     size: float = 1.0
     until_ms: float = math.inf
     pause_ms: float = 0.0
+    shut_ms: float = 0.0
 
     @property
     def is_blink(self) -> bool:
@@ -75,11 +79,30 @@ class Gesture:
 
     @property
     def ends_ms(self) -> float:
-        if self.action is Action.BLINK_ONCE:
-            return self.from_ms + self.ramp_ms
-        if self.action is Action.BLINK_TWICE:
-            return self.from_ms + 2 * self.ramp_ms + self.pause_ms
+        if self.is_blink:
+            return self._blinks_from_ms[-1] + self.ramp_ms + self.shut_ms
         return self.until_ms + self.ramp_ms
+
+    @property
+    def _blinks_from_ms(self) -> list[float]:
+        if self.action is Action.BLINK_ONCE:
+            return [self.from_ms]
+        return [self.from_ms, self.from_ms + self.ramp_ms + self.shut_ms + self.pause_ms]
+
+    def _closure(self, since_ms: float) -> float:
+        """How far the lids are down so long after they began to close."""
+        shut_for_ms = min(max(0.0, since_ms - self.ramp_ms / 2), self.shut_ms)
+        return blink_closure(
+            (since_ms - shut_for_ms) / 1000, blinks_at=(0.0,), blink_ms=self.ramp_ms
+        )
+
+    def do_more(self, rng: np.random.Generator) -> None:
+        """As who was told that it was not enough: lids stay down for longer, heads go further."""
+        if self.is_blink:
+            self.shut_ms = rng.uniform(*_SHUT_MS)
+        else:
+            most = _MOUTH[1] if self.action is Action.OPEN_MOUTH else math.inf
+            self.size = min(self.size * _FURTHER, most)
 
     def let_go(self, at_ms: float) -> None:
         """Come back from there on, but not before having gone all the way out."""
@@ -87,11 +110,8 @@ class Gesture:
 
     def at(self, at_ms: float) -> Expression:
         if self.is_blink:
-            starts_s = [self.from_ms / 1000]
-            if self.action is Action.BLINK_TWICE:
-                starts_s.append((self.from_ms + self.ramp_ms + self.pause_ms) / 1000)
             return Expression(
-                closure=blink_closure(at_ms / 1000, blinks_at=starts_s, blink_ms=self.ramp_ms)
+                closure=max(self._closure(at_ms - one) for one in self._blinks_from_ms)
             )
         out = min(at_ms - self.from_ms, self.until_ms + self.ramp_ms - at_ms) / self.ramp_ms
         share = self.size * (0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, out))))
@@ -170,6 +190,7 @@ class Performer:
     idle: Idle | None = None
     _asked: Action | None = None
     _gesture: Gesture | None = None
+    _told_more: bool = False
     _earlier: list[Gesture] = field(default_factory=list)
 
     def at(self, at_ms: float, prompt: Prompt) -> Expression:
@@ -178,6 +199,7 @@ class Performer:
             self._change_to(prompt.action, at_ms)
         elif self._gesture is not None and at_ms > self._gesture.ends_ms:
             self._try_again(at_ms)
+        self._told_more = prompt.action is not None and (self._told_more or prompt.more)
         self._earlier = [one for one in self._earlier if one.ends_ms >= at_ms]
         now = [one.at(at_ms) for one in self._earlier]
         if self._gesture is not None:
@@ -191,6 +213,7 @@ class Performer:
             if self._gesture.from_ms <= at_ms:
                 self._earlier.append(self._gesture)
         self._asked = action
+        self._told_more = False
         self._gesture = None
         if action is not None:
             self._gesture = self._begin(action, at_ms + self.rng.uniform(*self.reaction_ms))
@@ -203,6 +226,8 @@ class Performer:
         # Whoever has turned far goes back before turning the other way.
         after_ms = max((one.ends_ms for one in self._earlier), default=0.0)
         begun = gesture(action, max(from_ms, after_ms), self.rng)
+        if self._told_more:
+            begun.do_more(self.rng)
         begun.until_ms = begun.from_ms + begun.ramp_ms + _HOLDS_AT_MOST_MS
         return begun
 
@@ -219,12 +244,21 @@ def together(expressions: Iterable[Expression]) -> Expression:
 
 
 def one_after_another(
-    actions: Iterable[Action], from_ms: float, rng: np.random.Generator
+    actions: Iterable[Action],
+    from_ms: float,
+    rng: np.random.Generator,
+    *,
+    pause_ms: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[list[Gesture], float]:
-    """These actions as somebody does them in front of the own camera; the second is their end."""
-    done, at_ms = [], from_ms
+    """These actions as somebody does them in front of the own camera; the second is their end.
+
+    Between two of them passes a time in the range ``pause_ms``, and that of a reaction.
+    """
+    done: list[Gesture] = []
+    at_ms = from_ms
     for action in actions:
-        starts_ms = at_ms + rng.uniform(*REACTION_MS)
+        paused_ms = rng.uniform(*pause_ms) if done else 0.0
+        starts_ms = at_ms + paused_ms + rng.uniform(*REACTION_MS)
         one = gesture(action, starts_ms, rng)
         if not one.is_blink:
             one.until_ms = starts_ms + one.ramp_ms + rng.uniform(300, 900)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Protocol
 
 import cv2
@@ -38,6 +39,7 @@ from recognition.engine.attacks.sheets import Placement, bent_sheet, flat_sheet
 from recognition.engine.geometry import LEFT_EYE, RIGHT_EYE, face_height_px
 from recognition.engine.liveness.actions import Action, Level, sequences
 from recognition.engine.synthesis import AnimatedPortrait, eyes_closed
+from recognition.engine.thresholds import DialoguePolicy
 from recognition.engine.types import Image, Points
 
 FRAME_SIZE = 640, 480
@@ -108,12 +110,18 @@ def live_clip(person: Portrait, seed: int, *, fps: float | None = None) -> Clip:
 
 
 def attack_clip(
-    species: Species, victim: Portrait, attacker: Portrait, seed: int, *, fps: float | None = None
+    species: Species,
+    victim: Portrait,
+    attacker: Portrait,
+    seed: int,
+    *,
+    level: Level = Level.CHALLENGE,
+    fps: float | None = None,
 ) -> Clip:
-    """One attack by ``attacker`` who wants to be taken for ``victim``."""
+    """One attack by ``attacker`` who wants to be taken for ``victim`` where ``level`` is asked."""
     rng = np.random.default_rng(seed)
     victim, attacker = without_black_corners(victim), without_black_corners(attacker)
-    return _CLIPS[species](victim, attacker, rng, Camera(seed, fps=fps))
+    return _CLIPS[species](victim, attacker, level, rng, Camera(seed, fps=fps))
 
 
 # People
@@ -224,7 +232,7 @@ def _room(rng: np.random.Generator, somebody: Portrait) -> Image:
 
 
 def _print_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     sheet, room, hand = _printed(victim, rng), _room(rng, attacker), _Hand(rng)
     middle = _face_to_the_middle(sheet)
@@ -236,7 +244,7 @@ def _print_clip(
 
 
 def _bent_print_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """Bent as a face is, and a little more or less as it is turned."""
     sheet, room, hand = _printed(victim, rng), _room(rng, attacker), _Hand(rng)
@@ -336,7 +344,7 @@ def _eye_to_eye(source: Points, target: Points) -> np.ndarray:
 
 
 def _cut_eyes_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """Worn before the face: it turns with the head, lies around it more or less, and blinks."""
     mask, room = _Mask(victim, attacker, rng), _room(rng, attacker)
@@ -372,8 +380,9 @@ class _Video:
     _RATE = 30.0
     _QUALITY = (55, 90)
 
-    def __init__(self, victim: Portrait, rng: np.random.Generator) -> None:
+    def __init__(self, victim: Portrait, level: Level, rng: np.random.Generator) -> None:
         self._face = _animated(victim, rng)
+        self._level = level
         self._rng = rng
         self._recording = Recording([], Idle(rng))
         self._started = False
@@ -382,26 +391,31 @@ class _Video:
     def at(self, at_ms: float, prompt: Prompt) -> Image:
         if prompt.action is not None and not self._started:
             self._started = True
-            actions = _guess(self._rng)
-            self._recording.gestures, _ = one_after_another(actions, at_ms, self._rng)
+            self._recording.gestures, _ = _guessed(self._level, 2, at_ms, self._rng)
         shown_ms = math.floor(at_ms * self._RATE / 1000) * 1000 / self._RATE
         image = _shown(self._face, shown_ms, self._recording.at(shown_ms))
         return decoded(encoded(image, self._quality))
 
 
-def _guess(rng: np.random.Generator) -> Sequence[Action]:
-    """Any sequence that may be asked, and some more actions in case more is asked."""
-    choices = sequences(Level.CHALLENGE)
-    first = choices[int(rng.integers(len(choices)))]
-    then = choices[int(rng.integers(len(choices)))]
-    return [*first, *then]
+def _guessed(
+    level: Level, sequences_of_it: int, from_ms: float, rng: np.random.Generator
+) -> tuple[list[Gesture], float]:
+    """So many of the sequences that the level may ask for, one after the other, and their end.
+
+    Half of the attackers know a kiosk's pauses, and leave as much between two actions.
+    """
+    choices = sequences(level)
+    guessed = [choices[int(rng.integers(len(choices)))] for _ in range(sequences_of_it)]
+    policy = DialoguePolicy()
+    pause_ms = (policy.pause_min_ms, policy.pause_max_ms) if rng.random() < 0.5 else (0.0, 0.0)
+    return one_after_another(chain.from_iterable(guessed), from_ms, rng, pause_ms=pause_ms)
 
 
 def _phone_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     display = Display.drawn(rng, pixels_per_px=(1.5, 2.6), bezel_px=14)
-    video, room, hand = _Video(victim, rng), _room(rng, attacker), _Hand(rng, tilts=False)
+    video, room, hand = _Video(victim, level, rng), _room(rng, attacker), _Hand(rng, tilts=False)
     away = rng.uniform(-80, 120)
     # Held upright the phone shows the middle of the video, held across all of it.
     across = bool(rng.random() < 0.5)
@@ -418,11 +432,11 @@ def _phone_clip(
 
 
 def _laptop_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """Stands still before the camera and fills most of the frame, or more."""
     display = Display.drawn(rng, pixels_per_px=(0.8, 1.7), bezel_px=18)
-    video, room = _Video(victim, rng), _room(rng, attacker)
+    video, room = _Video(victim, level, rng), _room(rng, attacker)
     placement = Placement(
         yaw=rng.uniform(-8, 8),
         pitch=rng.uniform(-8, 8),
@@ -486,10 +500,12 @@ class _Recorder:
 class _Loop:
     """One cycle with a guessed answer, over and over; forwards and backwards in half of them."""
 
-    def __init__(self, victim: Portrait, rng: np.random.Generator, camera: Camera) -> None:
+    def __init__(
+        self, victim: Portrait, level: Level, rng: np.random.Generator, camera: Camera
+    ) -> None:
         self._recorder = _Recorder(victim, rng, camera)
         before_ms = rng.uniform(300, 1500)
-        gestures, ends_ms = one_after_another(_guess(rng)[:2], before_ms, rng)
+        gestures, ends_ms = _guessed(level, 1, before_ms, rng)
         frames = self._recorder.take(gestures, ends_ms + rng.uniform(200, 600))
         self._cycle = frames + frames[-2:0:-1] if rng.random() < 0.5 else frames
         self._sent = 0
@@ -554,13 +570,13 @@ class _Library:
 
 
 def _looped_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
-    return _Loop(victim, rng, camera)
+    return _Loop(victim, level, rng, camera)
 
 
 def _duplicated_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """Each idle frame several times over, so that a short recording lasts, then the last one."""
     times = int(rng.integers(2, 6))
@@ -572,7 +588,7 @@ def _duplicated_clip(
 
 
 def _reordered_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """The idle frames forwards and backwards, or shuffled."""
     shuffled = bool(rng.random() < 0.5)
@@ -588,7 +604,7 @@ def _reordered_clip(
 
 
 def _face_swap_clip(
-    victim: Portrait, attacker: Portrait, rng: np.random.Generator, camera: Camera
+    victim: Portrait, attacker: Portrait, level: Level, rng: np.random.Generator, camera: Camera
 ) -> Clip:
     """The attacker does what is asked, and the victim's picture is there for the rest.
 
@@ -611,7 +627,7 @@ def _face_swap_clip(
     return Filmed(camera, scene)
 
 
-_CLIPS: dict[Species, Callable[[Portrait, Portrait, np.random.Generator, Camera], Clip]] = {
+_CLIPS: dict[Species, Callable[[Portrait, Portrait, Level, np.random.Generator, Camera], Clip]] = {
     Species.PRINT: _print_clip,
     Species.BENT_PRINT: _bent_print_clip,
     Species.CUT_EYES: _cut_eyes_clip,

@@ -13,7 +13,7 @@ from recognition.engine.analysis import Analyser
 from recognition.engine.attacks.performance import Prompt
 from recognition.engine.attacks.portraits import Portrait
 from recognition.engine.attacks.species import Clip, Species, attack_clip, live_clip
-from recognition.engine.dialogue import CheckInDialogue, Phase, Step
+from recognition.engine.dialogue import ASKS_FOR_MORE, CheckInDialogue, Phase, Step
 from recognition.engine.gallery import similarity
 from recognition.engine.images import decode_frame
 from recognition.engine.liveness.actions import Action, Level
@@ -55,12 +55,12 @@ class Trial:
     attacker: Portrait | None = None
     attacker_embedding: Embedding | None = None
 
-    def clip(self) -> Clip:
+    def clip(self, level: Level) -> Clip:
         if self.species is None:
             return live_clip(self.person, self.seed)
         if self.attacker is None:
             raise ValueError(f"got {self.species} without an attacker, expected one")
-        return attack_clip(self.species, self.person, self.attacker, self.seed)
+        return attack_clip(self.species, self.person, self.attacker, self.seed, level=level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Baselines:
 def play(trial: Trial, analyser: Analyser, level: Level) -> Verdict:
     """Show the clip to a kiosk that asks as ``level`` says."""
     dialogue = CheckInDialogue(draw=random.Random(trial.seed).random, liveness=level)  # noqa: S311
-    clip, prompt, at_ms, frames = trial.clip(), Prompt(), 0.0, 0
+    clip, prompt, at_ms, frames = trial.clip(level), Prompt(), 0.0, 0
     while at_ms < PATIENCE_MS:
         frames += 1
         analysis = analyser.analyse_frame(clip.jpeg(at_ms, prompt), dialogue.request())
@@ -109,7 +109,7 @@ def play_for_baselines(
     trial: Trial, analyser: Analyser, spoof_model: SpoofModel | None
 ) -> Baselines:
     """Ask the clip for one blink, and look at it in the two other ways."""
-    clip, at_ms, below, blinked = trial.clip(), 0.0, 0, False
+    clip, at_ms, below, blinked = trial.clip(Level.BLINK), 0.0, 0, False
     near: Box | None = None
     seen: list[tuple[bytes, Box]] = []
     while at_ms < _BLINK_WAITED_MS and not (blinked and len(seen) >= _FRAMES_FOR_MODEL):
@@ -143,7 +143,9 @@ def _next_taken_ms(clip: Clip, at_ms: float) -> float:
 
 def _read_by_the_person(step: Step) -> Prompt:
     return Prompt(
-        action=step.asked.action if step.asked else None, done=step.phase is Phase.MATCHING
+        action=step.asked.action if step.asked else None,
+        more=step.hint in ASKS_FOR_MORE,
+        done=step.phase is Phase.MATCHING,
     )
 
 

@@ -1,5 +1,6 @@
 """The conversation with the person before a camera."""
 
+from recognition.engine.dialogue.answers import ASKS_FOR_MORE
 from recognition.engine.dialogue.check_in import CheckInDialogue
 from recognition.engine.dialogue.looking import SEARCH_EVERY
 from recognition.engine.dialogue.steps import (
@@ -13,6 +14,7 @@ from recognition.engine.dialogue.steps import (
 )
 
 __all__ = [
+    "ASKS_FOR_MORE",
     "SEARCH_EVERY",
     "AntiSpoofing",
     "Asked",

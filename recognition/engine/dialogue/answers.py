@@ -43,6 +43,19 @@ HINT_HALF_WAY = {
     Action.OPEN_MOUTH: Hint.OPEN_WIDER,
 }
 
+#: What is missing of an action of which nothing was seen for a while.
+HINT_NOT_SEEN = {
+    Action.BLINK_ONCE: Hint.BLINK_LONGER,
+    Action.BLINK_TWICE: Hint.BLINK_LONGER,
+    Action.TURN_LEFT: Hint.TURN_FURTHER,
+    Action.TURN_RIGHT: Hint.TURN_FURTHER,
+    Action.LOOK_UP: Hint.UP_FURTHER,
+    Action.OPEN_MOUTH: Hint.OPEN_WIDER,
+}
+
+#: Whoever is told one of these is doing what was asked, but not enough of it.
+ASKS_FOR_MORE = frozenset(HINT_NOT_SEEN.values())
+
 #: How far a check-in has come at the start of each phase, for the kiosk's ring.
 _PROGRESS_AT = {
     Phase.SEARCHING: 0.0,

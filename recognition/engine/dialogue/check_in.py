@@ -33,6 +33,7 @@ from recognition.engine.dialogue.answers import (
     HINT_FOR_ACTION,
     HINT_FOR_PROBLEM,
     HINT_HALF_WAY,
+    HINT_NOT_SEEN,
     answer,
 )
 from recognition.engine.dialogue.codes import CodesInView
@@ -42,6 +43,7 @@ from recognition.engine.dialogue.visit import Visit
 from recognition.engine.liveness.actions import (
     BLINKS,
     KIND_OF,
+    Action,
     Actions,
     Level,
     drawn,
@@ -267,7 +269,10 @@ class CheckInDialogue:
         return self._answer(hint=self._hint_in(challenge, at_ms))
 
     def _after_missing(self, challenge: Challenge, at_ms: float) -> Step:
-        """Ask for something of another kind, as long as there is something."""
+        """Ask for something of another kind, as long as there is something.
+
+        Of whom two blinks were not seen, one may be.
+        """
         visit, missed = self._visit, challenge.asked
         assert missed is not None  # noqa: S101 -- for the type checker
         visit.missed.append(missed)
@@ -275,8 +280,9 @@ class CheckInDialogue:
             if visit.tries >= self.policy.tries:
                 return self._answer(refusal=Refusal.NO_BLINK)
             return self._once_more(None, at_ms)
-        visit.unable |= {KIND_OF[missed]}
-        if visit.tries >= self.policy.sequences or not self._choices():
+        if missed is not Action.BLINK_TWICE:
+            visit.unable |= {KIND_OF[missed]}
+        if visit.tries >= self.policy.sequences or not self._choices(at_ms):
             # Whoever lives has blinked meanwhile, or done something of what was asked.
             refusal = Refusal.NO_ACTION if visit.showed_life else Refusal.NO_SIGN_OF_LIFE
             return self._answer(refusal=refusal)
@@ -285,8 +291,7 @@ class CheckInDialogue:
     def _after_other(self, challenge: Challenge, at_ms: float) -> Step:
         """Something else was done. People mix up left and right; a recording does so each time."""
         self._visit.wrong.append({"asked": challenge.asked, "did": challenge.other})
-        since_ms = at_ms - self.policy.wrong_within_ms
-        self._wrong_at_ms = [*(one for one in self._wrong_at_ms if one > since_ms), at_ms]
+        self._wrong_at_ms = [*self._wrong_lately(at_ms), at_ms]
         if (
             len(self._wrong_at_ms) >= self.policy.wrong_actions
             or self._visit.tries >= self.policy.sequences
@@ -398,7 +403,7 @@ class CheckInDialogue:
     def _challenge(self, at_ms: float) -> None:
         """Draw what is asked of this person now."""
         nonce = new_nonce(self._draw)
-        self._last_actions = drawn(nonce, self._choices(), last=self._last_actions)
+        self._last_actions = drawn(nonce, self._choices(at_ms), last=self._last_actions)
         thresholds = self._action_thresholds
         if self._visit.level is Level.BLINK:
             thresholds = replace(thresholds, other_share=math.inf)
@@ -409,11 +414,21 @@ class CheckInDialogue:
             at_ms=at_ms,
             policy=self.policy,
             thresholds=thresholds,
+            draw=self._draw,
         )
         self._enter(Phase.CHALLENGE, at_ms)
 
-    def _choices(self) -> tuple[Actions, ...]:
-        return sequences(self._visit.level, unable=self._visit.unable)
+    def _choices(self, at_ms: float) -> tuple[Actions, ...]:
+        visit, more = self._visit, len(self._wrong_lately(at_ms))
+        possible = sequences(visit.level, unable=visit.unable, more=more)
+        if visit.level is Level.BLINK:
+            return possible
+        return tuple(one for one in possible if not set(one) & set(visit.missed))
+
+    def _wrong_lately(self, at_ms: float) -> list[float]:
+        """When something else was done than what was asked, whoever stood there."""
+        since_ms = at_ms - self.policy.wrong_within_ms
+        return [one for one in self._wrong_at_ms if one > since_ms]
 
     # What is shown of life
 
@@ -440,8 +455,10 @@ class CheckInDialogue:
         if self._phase is not Phase.CHALLENGE:
             return None
         if challenge.asked is not None:
-            half_way = challenge.is_half_way(at_ms)
-            return (HINT_HALF_WAY if half_way else HINT_FOR_ACTION)[challenge.asked]
+            if challenge.is_half_way(at_ms):
+                return HINT_HALF_WAY[challenge.asked]
+            unseen = challenge.is_not_seen(at_ms)
+            return (HINT_NOT_SEEN if unseen else HINT_FOR_ACTION)[challenge.asked]
         movement = challenge.movement
         closes = movement.mouth >= self._action_thresholds.rest_share > movement.head
         return Hint.CLOSE_MOUTH if closes else Hint.STRAIGHT

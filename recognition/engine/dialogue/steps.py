@@ -38,6 +38,7 @@ class Hint(StrEnum):
     BLINK = "blink"
     BLINK_TWICE = "blink_twice"
     BLINK_AGAIN = "blink_again"
+    BLINK_LONGER = "blink_longer"
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
     TURN_FURTHER = "turn_further"

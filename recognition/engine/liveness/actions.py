@@ -67,8 +67,12 @@ def strictest(levels: Sequence[Level]) -> Level:
     return max(levels, key=lambda level: _LENGTHS[level], default=Level.CHALLENGE)
 
 
-def sequences(level: Level, *, unable: frozenset[Kind] = frozenset()) -> tuple[Actions, ...]:
+def sequences(
+    level: Level, *, unable: frozenset[Kind] = frozenset(), more: int = 0
+) -> tuple[Actions, ...]:
     """Everything that a level may ask of somebody who cannot do these kinds of action.
+
+    ``more`` is how many actions are asked for beyond those of the level, as far as there are kinds.
 
     The first level is one blink and has no alternative. The others ask for actions of different
     kinds, a movement of the head and one of eyes or mouth always among them: a picture with holes
@@ -84,7 +88,7 @@ def sequences(level: Level, *, unable: frozenset[Kind] = frozenset()) -> tuple[A
     if level is Level.BLINK:
         return () if Kind.EYES in unable else ((Action.BLINK_ONCE,),)
     kinds = set(Kind) - unable
-    length = min(_LENGTHS[level], len(kinds))
+    length = min(_LENGTHS[level] + more, len(kinds))
     able = [action for action in Action if KIND_OF[action] in kinds]
     return tuple(actions for actions in permutations(able, length) if _is_mixed(actions))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -157,7 +158,11 @@ class Challenge:
     """A sequence that is being asked. Feed it every frame of the face, in order.
 
     Each action has a time window of its own. Between two actions, and after the last one, the face
-    returns to where it rests; only then the next one is asked, so that nothing counts twice.
+    returns to where it rests, so that nothing counts twice. The next action is asked after a random
+    pause; whoever moves in it rests and waits anew.
+
+    Args:
+        draw: returns a random number from 0 up to 1, for the length of each pause.
 
     Attributes:
         deeds: what was done so far.
@@ -174,6 +179,7 @@ class Challenge:
         at_ms: float,
         policy: DialoguePolicy,
         thresholds: ActionThresholds,
+        draw: Callable[[], float],
     ) -> None:
         self.nonce = nonce
         self.actions = actions
@@ -183,9 +189,12 @@ class Challenge:
         self._rest = rest
         self._policy = policy
         self._thresholds = thresholds
+        self._draw = draw
         self._frames_at_rest = 0
         self._other_frames = 0
         self._returning_since_ms: float | None = None
+        self._pause_until_ms: float | None = None
+        self._early_frames = 0
         self._asked = self._ask(at_ms)
 
     @property
@@ -222,6 +231,14 @@ class Challenge:
             and at_ms - since_ms >= self._policy.nudge_ms
         )
 
+    def is_not_seen(self, at_ms: float) -> bool:
+        """Whether nothing of the action was seen for so long that it may be done too faintly."""
+        return (
+            self.asked is not None
+            and self._asked.since_ms is None
+            and at_ms - self._asked.at_ms >= self._policy.unseen_ms
+        )
+
     def add(self, face: Face, blink: Blink | None, at_ms: float, *, eyes_closed: bool) -> Seen:
         """Take the next frame's face, and the blink that it completes."""
         self.movement = Movement.between(self._rest, Posture.of(face), self._thresholds)
@@ -233,7 +250,7 @@ class Challenge:
             self.deeds.append(deed)
             self._returning_since_ms = at_ms
             return self._returned(at_ms)
-        if self._does_other():
+        if self._does_other(eyes_closed):
             return Seen.OTHER_ACTION
         late = at_ms - self._asked.at_ms > self._policy.challenge_ms
         return Seen.NOT_DONE if late and not eyes_closed else Seen.GOING_ON
@@ -243,27 +260,47 @@ class Challenge:
 
     def _returned(self, at_ms: float) -> Seen:
         assert self._returning_since_ms is not None  # noqa: S101 -- for the type checker
+        if self._moves_in_pause():
+            self._pause_until_ms = None
         if self._frames_at_rest < self._thresholds.rest_frames:
             late = at_ms - self._returning_since_ms > self._policy.return_ms
             return Seen.NOT_BACK if late else Seen.GOING_ON
         if len(self.deeds) == len(self.actions):
             return Seen.DONE
-        self._returning_since_ms = None
+        if self._pause_until_ms is None:
+            shortest_ms, longest_ms = self._policy.pause_min_ms, self._policy.pause_max_ms
+            self._pause_until_ms = at_ms + shortest_ms + self._draw() * (longest_ms - shortest_ms)
+            self._returning_since_ms = self._pause_until_ms
+        if at_ms < self._pause_until_ms:
+            return Seen.GOING_ON
+        self._returning_since_ms = self._pause_until_ms = None
         self._asked = self._ask(at_ms)
         return Seen.GOING_ON
 
-    def _does_other(self) -> bool:
-        """Whether something else was clearly done. Blinks are none: nobody can help blinking."""
+    def _moves_in_pause(self) -> bool:
+        """Whether something that may be asked for was clearly done before it was."""
+        clear = (
+            self._pause_until_ms is not None and self.movement.share(self.movement.clearest) >= 1
+        )
+        self._early_frames = self._early_frames + 1 if clear else 0
+        return self._early_frames >= self._thresholds.hold_frames
+
+    def _does_other(self, eyes_closed: bool) -> bool:
+        """Whether something else was clearly done. Blinks are none: nobody can help blinking.
+
+        Nor is what landmarks make of a face whose eyes are closed: a head that is raised.
+        """
         other = self.movement.clearest
         share = self.movement.share(other)
         clear = (
             other is not self._asked.action
+            and not eyes_closed
             and share >= self._thresholds.other_share
             and share > self.movement.share(self._asked.action)
         )
         self._other_frames = self._other_frames + 1 if clear else 0
         self.other = other if clear else None
-        return self._other_frames >= self._thresholds.hold_frames
+        return self._other_frames >= self._thresholds.other_frames
 
     def _ask(self, at_ms: float) -> _Asked:
         self._other_frames = 0

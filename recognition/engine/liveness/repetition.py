@@ -94,12 +94,14 @@ class Repetition:
         yield at_most(limits.max_stopped_ms, repeated, "stopped_ms", self._pace.stopped_ms)
         yield at_most(limits.max_uneven, repeated, "uneven", self._pace.uneven)
         yield at_most(limits.max_repeats, repeated, "repeats", self._repeats)
-        yield at_most(limits.max_retraced_ms, repeated, "retraced_ms", self._retracing.longest_ms)
+        yield at_most(self._most_retraced_ms(), repeated, "retraced_ms", self._retracing.longest_ms)
         yield at_most(limits.max_jerks, repeated, "jerks", self._jerks)
         if len(self._steps) >= limits.least_steps:
             # The fewer frames a second, the more of a movement lies in a single step.
             slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
-            yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice(self._steps))
+            seam, splice = seams(self._steps)
+            yield at_most(slower * limits.max_seam, Refusal.JUMP, "seam", seam)
+            yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice)
         if len(self._nearest) >= limits.least_steps:
             yield at_most(limits.max_again, repeated, "again", self._again())
         if len(self._backwards) >= limits.least_steps and self._stands_still():
@@ -155,6 +157,13 @@ class Repetition:
         """The share of the time that passed in steps small enough to tell the order."""
         took_ms = [one.took_ms for one in self._steps]
         return sum(one for one in took_ms if one <= self._limits.order_ms) / sum(took_ms)
+
+    def _most_retraced_ms(self) -> float:
+        """Where frames come rarely, chance makes runs of as many frames, which last longer."""
+        if not self._steps:
+            return self._limits.max_retraced_ms
+        by_chance_ms = self._limits.retraced_frames * self._frame_ms(self._seen[-1].at_ms)
+        return max(self._limits.max_retraced_ms, by_chance_ms)
 
     def _frame_ms(self, at_ms: float) -> float:
         """How far apart the frames are that were compared, in the mean."""
@@ -228,18 +237,20 @@ class _Retracing:
                 self.longest_ms = max(self.longest_ms, sum(run_ms))
 
 
-def splice(steps: Sequence[_Step]) -> float:
-    """How many times as large as both its neighbours a step is, the second largest of a visit.
+def seams(steps: Sequence[_Step]) -> tuple[float, float]:
+    """How many times as large as both its neighbours a step is: the largest two of a visit.
 
-    A movement begins and ends; where one recording was cut into another, a single step is large,
-    once in and once out. A step that took longer may be larger by as much.
+    A movement begins and ends; where a recording begins anew, a single step is large, and where it
+    was cut into another one, once in and once out. A step that took longer may be larger by as
+    much.
     """
     if len(steps) < 4:
-        return 0.0
+        return 0.0, 0.0
     size, took_ms = np.array([(one.size, one.took_ms) for one in steps]).T
     longer = np.maximum(1.0, took_ms[1:-1] / np.stack([took_ms[:-2], took_ms[2:]]))
     neighbours = (longer * np.stack([size[:-2], size[2:]])).max(axis=0)
-    return float(np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-2])
+    second, first = np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-2:].tolist()
+    return first, second
 
 
 def unevenness(first: _Step, second: _Step) -> float:

@@ -7,6 +7,7 @@ const HINTS = new Set([
 ]);
 const ICON_OF_HINT = {
   blink_again: "hint-blink",
+  blink_longer: "hint-blink",
   up_further: "hint-look_up",
   open_wider: "hint-open_mouth",
   other_action: "hint-still",
