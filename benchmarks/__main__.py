@@ -18,7 +18,7 @@ import cv2
 import dlib
 import numpy as np
 
-from benchmarks import kiosks, peers, people
+from benchmarks import api, kiosks, peers, people
 from benchmarks.measuring import Timing, take_turns
 from recognition.engine import dlib_resnet
 from recognition.engine.analysis import Analyser
@@ -268,6 +268,9 @@ def _rows(what: str, timings: dict[str, Timing], goals: dict[str, float]) -> lis
 def main() -> None:
     if sys.argv[1:2] == ["kiosks"]:
         kiosks.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["api"]:
+        api.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

@@ -10,31 +10,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import secrets
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cryptography.fernet import Fernet
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks import serving
 from recognition.engine.types import Image
 
 FPS = 10
 CLIP_S = 20
 #: Once every kiosk has had its first answer, for which the workers load the models.
 WARM_UP_S = 5.0
-START_TIMEOUT_S = 120
 GOAL_P99_MS = 300
 #: Lids go down faster than up.
 LIDS_DOWN_S, CLOSED_S, LIDS_UP_S = 0.1, 0.1, 0.2
@@ -44,7 +37,6 @@ READS_VERDICT_S = 2.5
 GOES_S = 1.0
 CLOSURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 CAMERA_NOISE = 3.0
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +84,6 @@ class Answers:
             self.shown_s += READS_VERDICT_S
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Of the server with its workers: seconds of processor time, and memory in MiB."""
-
-    cpu_s: float
-    memory_mib: float
-
-
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks kiosks", description=__doc__)
     parser.add_argument("--kiosks", type=int, nargs="+", default=[8, 20], metavar="N")
@@ -110,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     if min(chosen.kiosks) < 1 or chosen.seconds <= 0 or not 0 < chosen.fps <= 30:
         parser.error("expected kiosks from 1, seconds above 0 and 1 to 30 frames a second")
     with tempfile.TemporaryDirectory() as folder:
-        _use_database_in(Path(folder))
+        serving.set_up(Path(folder), f"sqlite:///{folder}/kiosks.sqlite3")
         clip = _without_people(_people()) if chosen.nobody else _people()
         measure(Path(folder), chosen.kiosks, clip, seconds=chosen.seconds, fps=chosen.fps)
 
@@ -124,7 +108,8 @@ def measure(folder: Path, counts: Sequence[int], clip: Clip, *, seconds: float, 
         f"{'CPU/kiosk':>9} {'MiB':>12}   verdicts"
     )
     for count in counts:
-        with _running_server() as (url, pid):
+        with serving.running_server() as (port, pid):
+            url = f"ws://127.0.0.1:{port}/ws/kiosk/"
             asyncio.run(_measure_at(url, pid, tokens[:count], clip, seconds=seconds, fps=fps))
         _print_reasons()
 
@@ -152,24 +137,25 @@ async def _measure_at(
     await answers.from_all(len(kiosks))
     await asyncio.sleep(WARM_UP_S)
     answers.forget()
-    before, started_s = _load_of(pid), time.monotonic()
+    before, started_s = serving.load_of(pid), time.monotonic()
     while (elapsed_s := time.monotonic() - started_s) < seconds:
         await asyncio.sleep(min(60.0, seconds - elapsed_s))
         if seconds > 60:
-            print(
-                f"    after {time.monotonic() - started_s:.0f} s {_load_of(pid).memory_mib:.0f} MiB"
-            )
+            memory_mib = serving.load_of(pid).memory_mib
+            print(f"    after {time.monotonic() - started_s:.0f} s {memory_mib:.0f} MiB")
         ended = [kiosk for kiosk in kiosks if kiosk.done()]
         if ended:
             ended[0].result()
-    after, elapsed_s = _load_of(pid), time.monotonic() - started_s
+    after, elapsed_s = serving.load_of(pid), time.monotonic() - started_s
     for kiosk in kiosks:
         kiosk.cancel()
     await asyncio.gather(*kiosks, return_exceptions=True)
     print(_row(len(tokens), answers, before, after, elapsed_s))
 
 
-def _row(count: int, answers: Answers, before: Load, after: Load, elapsed_s: float) -> str:
+def _row(
+    count: int, answers: Answers, before: serving.Load, after: serving.Load, elapsed_s: float
+) -> str:
     ages, trips = np.array(answers.ages_ms), np.array(answers.round_trips_ms)
     age_p50, age_p99 = np.percentile(ages, [50, 99])
     trip_p50, trip_p99 = np.percentile(trips, [50, 99])
@@ -255,27 +241,6 @@ async def _answer_to(seq: int, line: ClientConnection) -> dict[str, Any]:
 # The school
 
 
-def _use_database_in(folder: Path) -> None:
-    """Before Django reads its settings, so that nothing of the installation's own is touched."""
-    (folder / "static").mkdir()
-    os.environ |= {
-        "DATA_DIR": str(folder),
-        "DATABASE_URL": f"sqlite:///{folder / 'kiosks.sqlite3'}",
-        # As it is deployed: with DEBUG, Django keeps every query in memory.
-        "DEBUG": "False",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "TEMPLATE_KEYS": Fernet.generate_key().decode(),
-        "LOG_LEVEL": "WARNING",
-        "DJANGO_SETTINGS_MODULE": "attendance_site.settings",
-    }
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
-
-
 def _people() -> Clip:
     from benchmarks import people
     from checkin.virtual_kiosk import as_jpeg
@@ -343,59 +308,3 @@ def _face(portrait: Any) -> Any:
     face = Analyser(models).analyse_photo(portrait).main_face
     assert face is not None
     return face
-
-
-# The server
-
-
-@contextmanager
-def _running_server() -> Iterator[tuple[str, int]]:
-    """Its websocket's address and its process."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)),
-            "attendance_site.asgi:application",
-        ]
-    )
-    try:
-        give_up_s = time.monotonic() + START_TIMEOUT_S
-        while not _listening(port):
-            if server.poll() is not None or time.monotonic() > give_up_s:
-                raise SystemExit("The server did not start: see what it says above.")
-            time.sleep(0.2)
-        yield f"ws://127.0.0.1:{port}/ws/kiosk/", server.pid
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _load_of(pid: int) -> Load:
-    """Of a process and all below it; nothing where there is no /proc, as on macOS."""
-    cpu_s = memory_mib = 0.0
-    for process in _tree(pid):
-        try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        cpu_s += (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-        memory_mib += int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    return Load(cpu_s, memory_mib)
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [one for child in task.read_text().split() for one in _tree(int(child))]
-    return found

@@ -35,6 +35,7 @@ from cryptography.x509.oid import NameOID
 from django.conf import settings
 
 from tests.support.live_server import _listening, free_port
+from tests.support.receiver import Received, a_receiver
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,25 @@ class Mailbox:
 
 
 @dataclass
+class HookReceiver:
+    """A receiver of webhooks of our own, which can be away for a while."""
+
+    port: int
+    received: list[Received] = field(default_factory=list)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}/hooks"
+
+    def open(self) -> None:
+        self._open.enter_context(a_receiver(self.port, received=self.received))
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@dataclass
 class Stack:
     """Two hosts behind nginx, what they share, and what works beside them."""
 
@@ -153,6 +173,7 @@ class Stack:
     worker: Part
     beat: Part
     mailbox: Mailbox
+    hooks: HookReceiver
     tls: ssl.SSLContext
     _desk: ProcessPoolExecutor
 
@@ -184,6 +205,9 @@ def running_stack() -> Iterator[Stack]:
         mailbox = Mailbox(free_port())
         mailbox.open()
         ending.callback(mailbox.close)
+        hooks = HookReceiver(free_port())
+        hooks.open()
+        ending.callback(hooks.close)
         env = _environment(folder, database, redis_port, mailbox.port)
         for part in (postgres, redis_part):
             part.start()
@@ -225,6 +249,7 @@ def running_stack() -> Iterator[Stack]:
             worker=worker,
             beat=beat,
             mailbox=mailbox,
+            hooks=hooks,
             tls=tls,
             _desk=desk,
         )
@@ -259,6 +284,8 @@ def _environment(folder: Path, database: str, redis_port: int, smtp_port: int) -
         "CELERY_BROKER_URL": f"redis://{HOST}:{redis_port}/1",
         "EMAIL_URL": f"smtp://{HOST}:{smtp_port}",
         "MAIL_RETRY_SECONDS": "2",
+        "WEBHOOK_ALLOWED_HOSTS": HOST,
+        "WEBHOOK_RETRY_SECONDS": "1",
         "DATA_DIR": str(folder / "data"),
         "RECOGNITION_WORKERS": "1",
         "DJANGO_SETTINGS_MODULE": "attendance_site.settings",

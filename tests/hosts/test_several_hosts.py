@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from tests.hosts import records
 from tests.hosts.door import DoorKiosk, Told
 from tests.hosts.stack import Stack, celery_part, needs_services
 from tests.support import pictures
+from tests.support.receiver import Received
 from tests.support.waiting import until
 
 # Seven servers on a machine that may be busy: what fails twice is broken.
@@ -97,6 +98,7 @@ def test_check_ins_outlive_the_failure_of_every_part(stack: Stack) -> None:
     kiosks = min(40, CHECK_INS // 5)
     opened = stack.at_the_desk(records.open_class, "MANY", CHECK_INS, kiosks)
     session, students = opened["session"], opened["students"]
+    stack.at_the_desk(records.open_webhook, stack.hooks.url)
     told = Told()
     draw = partial(pass_of, session)
     doors = [DoorKiosk(stack.kiosk_url, token, stack.tls, draw, told) for token in opened["tokens"]]
@@ -114,6 +116,9 @@ def test_check_ins_outlive_the_failure_of_every_part(stack: Stack) -> None:
     until(lambda: stack.at_the_desk(records.waiting_mails) == 0)
     mailed = [to for to, _message_id in stack.mailbox.received if to.startswith("many-")]
     assert {int(to.split("@")[0].removeprefix("many-")) for to in mailed} == set(range(CHECK_INS))
+    hooks = stack.hooks.received
+    until(lambda: set(students) <= recorded_in(hooks))
+    until(lambda: stack.at_the_desk(records.waiting_deliveries) == 0)
     gaps = sorted(told.gaps_s)
     print(  # noqa: T201
         f"\n{CHECK_INS} check-ins at {kiosks} kiosks in {took_s:.0f} s: "
@@ -121,8 +126,16 @@ def test_check_ins_outlive_the_failure_of_every_part(stack: Stack) -> None:
         f"{len(arrived)} rows, 0 lost, 0 double; {told.reconnects} lines broke, "
         f"{told.errors} frames answered by an error; kiosks were back after "
         f"{gaps[len(gaps) // 2]:.1f} s (median), {gaps[-1]:.1f} s (longest); "
-        f"{len(mailed)} mails delivered, {len(mailed) - len(set(mailed))} of them twice"
+        f"{len(mailed)} mails delivered, {len(mailed) - len(set(mailed))} of them twice; "
+        f"{len(hooks)} webhooks, {len(hooks) - len({one.headers['webhook-id'] for one in hooks})} "
+        "of them again"
     )
+
+
+def recorded_in(hooks: Sequence[Received]) -> set[int]:
+    """The students of whose arrival the receiver was told."""
+    events = [json.loads(one.body) for one in list(hooks)]
+    return {one["data"]["student"] for one in events if one["type"] == "attendance.recorded"}
 
 
 def test_a_check_in_is_recorded_and_told_while_redis_is_away(stack: Stack) -> None:
@@ -193,7 +206,8 @@ def _failures(stack: Stack) -> list[Failure]:
         Failure(0.15, stack.hosts[0].kill, stack.hosts[0].start),
         Failure(0.35, stack.redis.kill, stack.redis.start),
         Failure(0.5, stack.mailbox.close, stack.mailbox.open),
-        Failure(0.6, stack.worker.kill, stack.worker.start),
+        Failure(0.55, stack.hooks.close, stack.hooks.open),
+        Failure(0.65, stack.worker.kill, stack.worker.start),
         Failure(0.75, stack.postgres.kill, stack.postgres.start),
     ]
 
