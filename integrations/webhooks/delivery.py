@@ -103,6 +103,8 @@ def deliver_due() -> int:
     endpoints = list(
         _due(timezone.now()).order_by("endpoint").values_list("endpoint", flat=True).distinct()
     )
+    if not endpoints:
+        return 0
     if len(endpoints) == 1:
         return _deliver_in_turn(endpoints[0])
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="webhook") as threads:

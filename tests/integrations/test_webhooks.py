@@ -449,6 +449,14 @@ def test_a_slow_receiver_holds_up_no_other(
     assert states() == {State.DELIVERED: 2}
 
 
+def test_without_anything_due_no_thread_is_started(
+    endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked every few seconds, for as long as a server runs."""
+    monkeypatch.delattr(delivering, "ThreadPoolExecutor")
+    assert deliver_due() == 0
+
+
 def test_switched_off_nothing_is_sent(
     endpoint: WebhookEndpoint, receiver: Receiver, eileen: Student
 ) -> None:
