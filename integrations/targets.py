@@ -28,6 +28,8 @@ READ_S = 10.0
 #: However slowly an answer comes: after this it is cut off.
 ALTOGETHER_S = 20.0
 MOST_ANSWER_BYTES = 2048
+#: Longer than a date of HTTP in any of its three forms.
+MOST_RETRY_AFTER = 40
 
 
 class TargetRefusedError(Exception):
@@ -51,7 +53,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said: the status and the first bytes of the text."""
+    """What a receiver said: the status and the first bytes of the text.
+
+    ``retry_after`` is the header of that name as it came, seconds or a date.
+    """
 
     status: int
     text: str
@@ -164,7 +169,7 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
         status=answer.status,
         text=text.decode(errors="replace").replace("\0", "�"),
         duration_ms=round((time.monotonic() - began) * 1000),
-        retry_after=answer.headers.get("Retry-After", "")[:20],
+        retry_after=answer.headers.get("Retry-After", "")[:MOST_RETRY_AFTER],
     )
 
 

@@ -151,8 +151,12 @@ class WebhookEndpointAdmin(OfferedLookupsOnly, admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="disabled_at")
     def active(self, endpoint: WebhookEndpoint) -> str:
-        sign = "●" if endpoint.is_active else "✕"
-        word = _("active") if endpoint.is_active else endpoint.get_disabled_reason_display()
+        if not endpoint.is_active:
+            sign, word = "✕", endpoint.get_disabled_reason_display()
+        elif endpoint.is_quiet(timezone.now()):
+            sign, word = "○", _quiet_in_words(endpoint)
+        else:
+            sign, word = "●", _("active")
         return format_html('<span aria-hidden="true">{}</span> {}', sign, word)
 
     @admin.display(description=gettext_lazy("waiting"), ordering="waiting")
@@ -201,6 +205,8 @@ class WebhookEndpointAdmin(OfferedLookupsOnly, admin.ModelAdmin):
         self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool
     ) -> None:
         if change:
+            if "url" in form.changed_data:
+                obj.quiet_until = None  # it was another receiver that asked for it
             super().save_model(request, obj, form, change)
             return
         owner = cast(User, request.user)
@@ -340,6 +346,11 @@ def _log_link(endpoint: WebhookEndpoint, text: str, *, state: str = "") -> str:
     query = {"endpoint__id__exact": endpoint.pk} | ({"state__exact": state} if state else {})
     page = reverse("admin:integrations_webhookdelivery_changelist")
     return format_html('<a href="{}?{}">{}</a>', page, urlencode(query), text)
+
+
+def _quiet_in_words(endpoint: WebhookEndpoint) -> str:
+    until = timezone.localtime(endpoint.quiet_until).strftime("%Y-%m-%d %H:%M")
+    return _("waits until %(time)s, as the receiver asks") % {"time": until}
 
 
 def _last_answer(delivery: WebhookDelivery) -> str:

@@ -18,6 +18,7 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import parse_http_date_safe
 from django.utils.translation import gettext as _
 
 from accounts.mail import send_notice
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 #: Longer than one try takes, see `integrations.targets`.
 CLAIM = timedelta(seconds=90)
 LONGEST_WAIT = timedelta(hours=6)
+#: No receiver is left alone for longer, whatever it asks for.
+LONGEST_QUIET = timedelta(days=1)
 #: Endpoints that one process serves side by side: a slow one holds up no other.
 SIDE_BY_SIDE = 8
 MOST_IN_TURN = 500
@@ -44,6 +47,7 @@ TOLD_AGAIN_AFTER = timedelta(days=1)
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 GONE = 410
+TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 
 
 # From events to deliveries
@@ -146,6 +150,7 @@ def _due(at: datetime) -> QuerySet[WebhookDelivery]:
     )
     return WebhookDelivery.objects.filter(
         Q(student_pk=None) | ~Exists(before),
+        Q(endpoint__quiet_until=None) | Q(endpoint__quiet_until__lte=at),
         state=State.WAITING,
         due_at__lte=at,
         endpoint__disabled_at=None,
@@ -187,7 +192,7 @@ def _deliver(delivery: WebhookDelivery) -> bool:
     if 200 <= answer.status < 300:
         _end(delivery, State.DELIVERED, attempt)
         return True
-    _failed(delivery, attempt)
+    _failed(delivery, attempt, quiet=quiet_after(answer, timezone.now()))
     if answer.status == GONE:
         switch_off(delivery.endpoint, at=timezone.now(), reason=Reason.GONE)
         logger.warning("webhook %s is gone and was switched off", delivery.endpoint_id)
@@ -224,11 +229,18 @@ def _end(
 
 
 @transaction.atomic
-def _failed(delivery: WebhookDelivery, attempt: WebhookAttempt) -> None:
+def _failed(
+    delivery: WebhookDelivery, attempt: WebhookAttempt, *, quiet: timedelta = timedelta(0)
+) -> None:
     now, tries = timezone.now(), delivery.tries + 1
+    # Who asks for a long time does not lose the last try before it is given up.
+    quiet_until = min(now + quiet, delivery.give_up_at)
+    if quiet:
+        WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(quiet_until=quiet_until)
     again_at = now + wait_after(tries)
     if again_at <= delivery.give_up_at:
-        if _is_still_ours(delivery).update(due_at=again_at, tries=tries):
+        due_at = max(again_at, quiet_until)
+        if _is_still_ours(delivery).update(due_at=due_at, tries=tries):
             _log([attempt])
         return
     if _is_still_ours(delivery).update(
@@ -257,6 +269,18 @@ def wait_after(tries: int) -> timedelta:
     """
     wait = timedelta(seconds=settings.WEBHOOK_RETRY_SECONDS) * 2 ** min(tries - 1, 20)
     return min(wait, LONGEST_WAIT) * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
+
+
+def quiet_after(answer: Answer, at: datetime) -> timedelta:
+    """For how long a receiver that is busy asks to be sent nothing: `Retry-After`, RFC 9110."""
+    if answer.status not in (TOO_MANY_REQUESTS, UNAVAILABLE):
+        return timedelta(0)
+    asked = answer.retry_after.strip()
+    if asked.isascii() and asked.isdigit():
+        seconds = float(asked)
+    else:
+        seconds = (parse_http_date_safe(asked) or 0) - at.timestamp()
+    return timedelta(seconds=min(max(seconds, 0.0), LONGEST_QUIET.total_seconds()))
 
 
 def _tell_administrators(endpoint: WebhookEndpoint, at: datetime) -> None:

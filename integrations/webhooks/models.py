@@ -58,6 +58,8 @@ class WebhookEndpoint(models.Model):
     )
     #: Events up to this position have become deliveries.
     taken_until = models.BigIntegerField(default=0, editable=False)
+    #: Nothing is sent before: the receiver has asked for it.
+    quiet_until = models.DateTimeField(null=True, editable=False)
     #: When administrators last heard that deliveries were given up.
     given_up_told_at = models.DateTimeField(null=True, editable=False)
 
@@ -79,6 +81,9 @@ class WebhookEndpoint(models.Model):
     @property
     def is_active(self) -> bool:
         return self.disabled_at is None
+
+    def is_quiet(self, at: datetime) -> bool:
+        return self.quiet_until is not None and at < self.quiet_until
 
     def renew_secret(self, at: datetime) -> str:
         """Set a new secret, which the caller saves and shows; the old one signs for a while."""

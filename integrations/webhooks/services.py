@@ -59,7 +59,9 @@ def switch_off(
 @transaction.atomic
 def switch_on(endpoint: WebhookEndpoint, *, at: datetime) -> None:
     """Send again, first what has waited, with as much time as at the beginning."""
-    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(disabled_at=None, disabled_reason="")
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
+        disabled_at=None, disabled_reason="", quiet_until=None
+    )
     waiting = WebhookDelivery.objects.filter(endpoint=endpoint, state=State.WAITING)
     waiting.update(due_at=at, give_up_at=at + TRIED_FOR)
     transaction.on_commit(deliveries_wait.tell, robust=True)
@@ -79,6 +81,7 @@ def send_test(endpoint: WebhookEndpoint, *, at: datetime) -> WebhookDelivery:
         due_at=at,
         give_up_at=at + TRIED_FOR,
     )
+    _end_quiet(endpoint.pk)
     transaction.on_commit(deliveries_wait.tell, robust=True)
     return delivery
 
@@ -89,4 +92,10 @@ def send_again(delivery: WebhookDelivery, *, at: datetime) -> None:
     WebhookDelivery.objects.filter(pk=delivery.pk).update(
         state=State.WAITING, due_at=at, give_up_at=at + TRIED_FOR, ended_at=None, tries=0
     )
+    _end_quiet(delivery.endpoint_id)
     transaction.on_commit(deliveries_wait.tell, robust=True)
+
+
+def _end_quiet(endpoint_pk: int) -> None:
+    """What somebody sends by hand goes at once; a receiver that is still busy says so again."""
+    WebhookEndpoint.objects.filter(pk=endpoint_pk).update(quiet_until=None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
@@ -102,6 +104,19 @@ def test_buttons_test_stop_start_and_renew(client: Client, ada: User) -> None:
     assert endpoint.is_active
     page = act(client, "renew_secret", endpoint)
     assert b"whsec_" in page.content  # type: ignore[attr-defined]
+
+
+def test_the_page_says_until_when_a_receiver_asks_to_be_left_alone(
+    client: Client, ada: User
+) -> None:
+    endpoint = an_endpoint(ada)
+    WebhookEndpoint.objects.update(quiet_until=timezone.now() + timedelta(hours=1))
+    page = reverse("admin:integrations_webhookendpoint_change", args=[endpoint.pk])
+    assert "as the receiver asks" in client.get(page).content.decode()
+    # Another address is another receiver.
+    client.post(page, {"name": "HR", "url": "https://93.184.216.35/hooks"})
+    endpoint.refresh_from_db()
+    assert endpoint.quiet_until is None
 
 
 def test_the_log_shows_answers_as_text_and_sends_again(client: Client, ada: User) -> None:

@@ -11,14 +11,15 @@ import sys
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.http import http_date
 from pytest_django import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -26,8 +27,9 @@ from accounts.models import User
 from accounts.roles import ADMINISTRATOR
 from integrations.events.models import OutboxMessage
 from integrations.events.services import sequence_events
+from integrations.targets import Answer
 from integrations.webhooks import delivery as delivering
-from integrations.webhooks.delivery import deliver_due, take_up_events, wait_after
+from integrations.webhooks.delivery import deliver_due, quiet_after, take_up_events, wait_after
 from integrations.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from integrations.webhooks.services import (
     open_endpoint,
@@ -271,6 +273,116 @@ def test_tries_are_farther_and_farther_apart(monkeypatch: pytest.MonkeyPatch) ->
     assert waits[-1] == 6 * 3600
     monkeypatch.undo()
     assert len({wait_after(1) for _try in range(5)}) > 1
+
+
+# What a receiver asks for
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "seconds"),
+    [
+        (429, "120", 120),
+        (503, " 120 ", 120),
+        (503, "Mon, 02 Mar 2026 09:02:00 GMT", 120),
+        (503, "Monday, 02-Mar-26 09:02:00 GMT", 120),
+        (429, "9" * 40, 24 * 3600),
+        (429, "Tue, 02 Mar 2027 09:00:00 GMT", 24 * 3600),
+        (429, "Mon, 02 Mar 2026 08:00:00 GMT", 0),
+        (429, "-5", 0),
+        (429, "soon", 0),
+        (429, "²", 0),
+        (429, "", 0),
+        (500, "120", 0),
+    ],
+)
+def test_for_how_long_a_receiver_asks_to_be_left_alone(
+    status: int, asked: str, seconds: int
+) -> None:
+    answer = Answer(status=status, text="", duration_ms=1, retry_after=asked)
+    at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert quiet_after(answer, at) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_receiver_that_asks_for_it_is_sent_nothing_meanwhile(
+    endpoint: WebhookEndpoint, receiver: Receiver, eileen: Student, math: Course, status: int
+) -> None:
+    receiver.answers = [(status, {"Retry-After": "3600"}, b"busy")]
+    happen(eileen, "first")
+    happen(a_student("S-9", "Bob", math), "second")
+    began = timezone.now()
+    send_all()
+    # The second was due, and what happens from now on is.
+    happen(eileen, "third")
+    assert send_all() == 0
+    assert changed(receiver) == ["first"]
+    tried = WebhookDelivery.objects.get(tries=1)
+    assert tried.due_at is not None
+    assert tried.due_at >= began + timedelta(hours=1)
+
+    after_an_hour(endpoint)
+    send_all()
+    assert changed(receiver) == ["first", "first", "second", "third"]
+
+
+def test_a_date_of_http_is_read_as_it_comes_over_the_line(
+    endpoint: WebhookEndpoint, receiver: Receiver, eileen: Student
+) -> None:
+    until = timezone.now().replace(microsecond=0) + timedelta(hours=1)
+    receiver.answers = [(503, {"Retry-After": http_date(until.timestamp())}, b"")]
+    happen(eileen, "name")
+    send_all()
+    endpoint.refresh_from_db()
+    assert endpoint.quiet_until is not None
+    assert abs(endpoint.quiet_until - until) < timedelta(seconds=1)
+
+
+def test_who_asks_for_less_than_the_usual_wait_gets_the_usual_wait(
+    endpoint: WebhookEndpoint, receiver: Receiver, eileen: Student
+) -> None:
+    receiver.answers = [(429, {"Retry-After": "1"}, b"")]
+    happen(eileen, "name")
+    began = timezone.now()
+    send_all()
+    due_at = WebhookDelivery.objects.get().due_at
+    assert due_at is not None
+    assert due_at >= began + timedelta(seconds=8)
+
+
+def test_what_is_asked_for_costs_no_last_try_before_it_is_given_up(
+    endpoint: WebhookEndpoint, receiver: Receiver, eileen: Student
+) -> None:
+    receiver.answers = [(503, {"Retry-After": "86400"}, b"")] * 2
+    happen(eileen, "name")
+    sequence_events()
+    take_up_events()
+    give_up_at = timezone.now() + timedelta(hours=5)
+    WebhookDelivery.objects.update(give_up_at=give_up_at)
+    deliver_due()
+    assert WebhookDelivery.objects.get().due_at == give_up_at
+
+    now = timezone.now()
+    WebhookEndpoint.objects.update(quiet_until=now)
+    WebhookDelivery.objects.update(due_at=now, give_up_at=now)
+    assert deliver_due() == 1
+    assert states() == {State.GIVEN_UP: 1}
+
+
+@pytest.mark.parametrize("by_hand", [send_test, switch_on])
+def test_what_somebody_does_by_hand_ends_the_wait(
+    endpoint: WebhookEndpoint, receiver: Receiver, by_hand: Callable[..., object]
+) -> None:
+    WebhookEndpoint.objects.update(quiet_until=timezone.now() + timedelta(hours=1))
+    send_test(endpoint, at=timezone.now())
+    WebhookEndpoint.objects.update(quiet_until=timezone.now() + timedelta(hours=1))
+    assert deliver_due() == 0
+    by_hand(endpoint, at=timezone.now())
+    assert deliver_due() > 0
+
+
+def after_an_hour(endpoint: WebhookEndpoint) -> None:
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(quiet_until=timezone.now())
+    all_due()
 
 
 def test_after_three_days_it_is_given_up_and_administrators_are_told_once(
