@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
@@ -25,7 +25,7 @@ class BearerAuthentication(BaseAuthentication):
         try:
             caller = _caller(header, request.build_absolute_uri(request.path))
         except InvalidTokenError as refusal:
-            raise invalid_token(str(refusal)) from refusal
+            raise invalid_token(refusal.text) from refusal
         return caller.user, caller
 
     def authenticate_header(self, request: Request) -> str:

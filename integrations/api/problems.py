@@ -15,7 +15,7 @@ from django.db import transaction
 from django.http import Http404
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, override
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -77,11 +77,12 @@ class Problem(exceptions.APIException):
         return body
 
 
-def invalid_token(detail: str) -> Problem:
-    challenge = f'Bearer realm="Rollcall", error="invalid_token", error_description="{detail}"'
-    # A header is ASCII, and a quotation mark would end the text.
-    plain = challenge.encode("ascii", "ignore").decode()
-    return Problem("invalid_token", detail, headers={"WWW-Authenticate": plain})
+def invalid_token(detail: Promise) -> Problem:
+    # A header holds ASCII only (RFC 6750, section 3): of another language little would stay.
+    with override("en"):
+        described = str(detail).encode("ascii", "ignore").decode().replace('"', "'")
+    challenge = f'Bearer realm="Rollcall", error="invalid_token", error_description="{described}"'
+    return Problem("invalid_token", str(detail), headers={"WWW-Authenticate": challenge})
 
 
 def insufficient_scope(scope: str) -> Problem:

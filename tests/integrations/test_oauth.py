@@ -393,6 +393,16 @@ def test_a_token_that_does_not_count_any_more_is_refused(
     assert 'error="invalid_token"' in challenge
 
 
+@pytest.mark.parametrize("token", ["unknown", "a.b.c", "a b"])
+def test_the_header_is_english_where_the_answer_is_not(db: None, token: str) -> None:
+    english = Api(token).get("me/", accept_language="en")
+    chinese = Api(token).get("me/", accept_language="zh-hans")
+    detail = english.json()["detail"]
+    assert f'error_description="{detail}"' in refused(english)[2]
+    assert refused(chinese)[2] == refused(english)[2]
+    assert chinese.json()["detail"] != detail
+
+
 @pytest.mark.parametrize(
     "header", ["Bearer unknown", "Bearer", "Bearer a b", "Basic YTpi", "Bearer a.b.c", "x"]
 )
