@@ -382,8 +382,10 @@ class KioskConsumer(FrameConsumer):
         """What was answered stands, whether the sessions can be read after it or not."""
         try:
             await self._recheck()
-        except Exception:
-            logger.exception("%s: the sessions could not be read", self.whose)
+        except Exception as error:
+            self.outage.note(self.whose, "the sessions could not be read", error)
+        else:
+            self.outage.end(self.whose)
 
     async def _recheck(self) -> None:
         served = await in_database(looked_after)(self.kiosk, self._token_hash, timezone.now())

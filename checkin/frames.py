@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from checkin.admission import FRAMES_PER_S, Before, pace
 from checkin.kiosks.health import HealthMeter
 from checkin.metrics import CONNECTIONS, FRAME_AGE_S, FRAMES, WORKER_SERVICE_S, WORKER_WAIT_S
+from checkin.outages import DATABASE_AWAY, Outage
 from checkin.texts import HINT_TEXTS
 from recognition.engine.dialogue import Hint, Phase, Step
 from recognition.engine.images import MAX_FRAME_BYTES, MAX_FRAME_PIXELS
@@ -124,6 +125,7 @@ class FrameConsumer(AsyncWebsocketConsumer):
         self._last_seq: int | None = None
         self._skipped = 0
         self.meter = HealthMeter()
+        self.outage = Outage()
         self._counted = False
         self._taken_s = self._due_s = 0.0
 
@@ -131,8 +133,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
         """Without the database nobody can be known: the client comes back, maybe elsewhere."""
         try:
             await super().websocket_connect(message)
-        except Exception:
-            logger.exception("%s could not be let in", self.whose)
+        except Exception as error:
+            self.outage.note(self.whose, "not let in", error)
             await self.end("not_ready", _("One moment, please."), CLOSE_TRY_AGAIN)
 
     async def answer(self, frame: Frame) -> None:
@@ -252,8 +254,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
             except WorkerLostError:
                 logger.warning("%s lost a frame with its worker", self.whose)
                 await self.tell_error(frame, "worker_lost", _("One moment, please try again."))
-            except Exception:
-                logger.exception("%s: a frame could not be answered", self.whose)
+            except Exception as error:
+                self._note_unanswered(error)
                 await self.tell_error(frame, "error", _("Something went wrong. Please try again."))
             if (
                 self._due_s <= frame.arrived_s
@@ -263,6 +265,14 @@ class FrameConsumer(AsyncWebsocketConsumer):
                 )
             # Who sends sooner than asked finds that only the newest frame is taken.
             await asyncio.sleep(self._due_s - time.monotonic())
+
+    def _note_unanswered(self, error: Exception) -> None:
+        what = "a frame could not be answered"
+        if isinstance(error, DATABASE_AWAY):
+            # The next frame tries again; the next look beside the frames tells when it is over.
+            self.outage.note(self.whose, what, error)
+        else:
+            logger.error("%s: %s", self.whose, what, exc_info=error)
 
     def _note_answered(self, frame: Frame) -> None:
         now_s = time.monotonic()

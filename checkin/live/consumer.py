@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from contextlib import suppress
 from dataclasses import fields
@@ -34,8 +33,7 @@ from checkin.frames import (
 from checkin.live.events import live_group
 from checkin.live.selectors import Line, RefusedAttempt, Snapshot, snapshot_of, viewer_of
 from checkin.membership import Membership
-
-logger = logging.getLogger(__name__)
+from checkin.outages import Outage
 
 PROTOCOL = 1
 #: An open page looks again this often by itself: at its user's rights, and for changes of which
@@ -63,6 +61,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._changed = asyncio.Event()
         self._version = 0
         self._sent: dict[str, Any] = {}
+        self._outage = Outage()
         self._session_pk: int = self.scope["url_route"]["kwargs"]["session_pk"]
         self._membership = Membership(
             self.channel_layer, live_group(self._session_pk), self.channel_name
@@ -107,6 +106,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._changed.set()
 
     async def _keep_telling(self) -> None:
+        whose = f"live page of session {self._session_pk}"
         while not self._closed:
             self._changed.clear()
             await self._membership.renew()
@@ -115,8 +115,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             except Refused as refusal:
                 await self._close(refusal)
                 return
-            except Exception:
-                logger.exception("session %s could not be read for a live page", self._session_pk)
+            except Exception as error:
+                self._outage.note(whose, "the session could not be read", error)
+            else:
+                self._outage.end(whose)
             await asyncio.sleep(GATHER_S)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), REREAD_S)

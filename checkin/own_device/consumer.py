@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import time
 from importlib import import_module
@@ -39,8 +38,6 @@ from checkin.own_device.services import Admission, NotAdmittedError, admit, chec
 from checkin.own_device.texts import hint_text, shown
 from recognition.engine.dialogue import AntiSpoofing, CheckInDialogue, Phase, Step
 from roster.models import Student
-
-logger = logging.getLogger(__name__)
 
 PROTOCOL = 1
 #: How often an open connection looks whether its student may still check in.
@@ -163,8 +160,10 @@ class OwnDeviceConsumer(FrameConsumer):
         """What was answered stands, whether the student can be looked up after it or not."""
         try:
             await self._recheck()
-        except Exception:
-            logger.exception("%s could not be checked again", self.whose)
+        except Exception as error:
+            self.outage.note(self.whose, "not checked again", error)
+        else:
+            self.outage.end(self.whose)
 
     async def _recheck(self) -> bool:
         """Whether the student may go on; if not, the connection has been closed."""

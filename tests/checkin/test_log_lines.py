@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from channels.db import database_sync_to_async as in_database
 from django.core.mail import EmailMessage, get_connection
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
 from accounts.logs import JsonFormatter, LineFormatter, bound, request_id_of
 from accounts.mail_delivery import deliver_due_mails
 from accounts.models import User
+from checkin import consumers
+from checkin.kiosk import looked_after
 from checkin.models import Attendance, Kiosk
 from checkin.virtual_kiosk import as_jpeg
 from recognition.engine.types import EngineError
@@ -139,6 +142,106 @@ async def test_lines_of_a_kiosks_socket_have_its_id(
     line = written.with_message("a frame could not be answered")
     assert (line["kiosk"], line["request_id"]) == (kiosk.pk, "0123456789abcdef")
     assert "RuntimeError" in line["error"]
+
+
+@pytest.fixture
+def database_switch(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception] | None], None]:
+    """Lets every look at what a kiosk serves fail with this error, or work again."""
+    failing: list[type[Exception] | None] = [None]
+
+    def served(*arguments: Any) -> Any:
+        if failing[0] is not None:
+            raise failing[0]("server of eileen@example.edu closed the connection")
+        return looked_after(*arguments)
+
+    monkeypatch.setattr(consumers, "looked_after", served)
+    monkeypatch.setattr(consumers, "RECHECK_S", 0.02)
+    return lambda error: failing.__setitem__(0, error)
+
+
+async def lines_with(written: Written, part: str, *, least: int = 1) -> list[dict[str, Any]]:
+    for _try in range(500):
+        found = [line for line in written.lines if part in line["message"]]
+        if len(found) >= least:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(written.text)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_database_that_is_away_is_one_line_of_each_kiosk_and_one_when_it_is_back(
+    written: Written,
+    kiosk: Kiosk,
+    token: str,
+    math_session: ClassSession,
+    database_switch: Callable[[type[Exception] | None], None],
+) -> None:
+    async with KioskClient(token) as client:
+        await client.until("sessions")
+        for failure in (1, 2):
+            database_switch(OperationalError)
+            await lines_with(written, "does not answer", least=failure)
+            database_switch(InterfaceError)
+            await asyncio.sleep(0.3)
+            database_switch(None)
+            await lines_with(written, "well again", least=failure)
+    away = await lines_with(written, "could not be read")
+    assert [line["message"] for line in away] == [
+        f"kiosk {kiosk.pk}: the sessions could not be read: the database does not answer "
+        "(OperationalError)"
+    ] * 2
+    assert not any("error" in line for line in away)
+    assert len(await lines_with(written, "well again")) == 2
+    assert "eileen" not in written.text
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_another_fault_is_told_with_its_place_and_only_once(
+    written: Written,
+    token: str,
+    math_session: ClassSession,
+    database_switch: Callable[[type[Exception] | None], None],
+) -> None:
+    async with KioskClient(token) as client:
+        await client.until("sessions")
+        database_switch(RuntimeError)
+        await lines_with(written, "could not be read")
+        await asyncio.sleep(0.3)
+    (line,) = await lines_with(written, "could not be read")
+    assert "RuntimeError" in line["error"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_frames_that_meet_no_database_are_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    written: Written,
+    token: str,
+    math_session: ClassSession,
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(consumers, "RECHECK_S", 60)
+    async with KioskClient(token) as client:
+        await client.until("sessions")
+        monkeypatch.setattr("checkin.consumers.KioskConsumer.analyse", fail)
+        for _frame in range(3):
+            assert (await client.answer_to(GREY))["code"] == "error"
+    (line,) = await lines_with(written, "a frame could not be answered")
+    assert "error" not in line
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_comes_while_the_database_is_away_is_one_line(
+    written: Written,
+    token: str,
+    database_switch: Callable[[type[Exception] | None], None],
+) -> None:
+    database_switch(OperationalError)
+    async with KioskClient(token) as client:
+        assert await client.closing() == ("not_ready", 1013)
+    (line,) = await lines_with(written, "not let in")
+    assert "error" not in line
 
 
 # Errors
