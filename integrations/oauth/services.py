@@ -6,10 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.models import (
     AccessToken,
@@ -19,6 +21,7 @@ from oauth2_provider.models import (
     revoke_access_token,
 )
 
+from accounts.models import User
 from integrations.oauth.models import ApiClient
 
 logger = logging.getLogger(__name__)
@@ -85,11 +88,26 @@ def renew_secret(client: ApiClient) -> NewSecret:
 @transaction.atomic
 def revoke_tokens_of(client: ApiClient) -> None:
     """End everything that was issued to a client."""
-    application = client.application
-    for refresh in RefreshToken.objects.filter(application=application, revoked=None):
-        refresh.revoke()
-    AccessToken.objects.filter(application=application).delete()
-    Grant.objects.filter(application=application).delete()
+    _revoke(application=client.application)
+
+
+@transaction.atomic
+def disconnect(client: ApiClient, *, user: User) -> None:
+    """End everything that was issued to an app on behalf of one who agreed to it."""
+    _revoke(application=client.application, user=user)
+    logger.info("account %s disconnected client %s of the API", user.pk, client.pk)
+
+
+def _revoke(**whose: Any) -> None:
+    """Codes first, and each after whoever is just making tokens of it: those are seen then."""
+    Grant.objects.filter(**whose).delete()
+    refresh_tokens = RefreshToken.objects.filter(**whose, revoked=None)
+    refresh_tokens.update(revoked=timezone.now())
+    # Locked, for a use that is noted meanwhile would keep its token from being deleted.
+    access_tokens = AccessToken.objects.filter(**whose).select_for_update()
+    AccessToken.objects.filter(pk__in=[token.pk for token in access_tokens]).delete()
+    # Those that came of a renewal, on which the first update had to wait.
+    refresh_tokens.update(revoked=timezone.now())
 
 
 @transaction.atomic

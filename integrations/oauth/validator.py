@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from oauth2_provider.models import Application
+from oauth2_provider.models import Application, Grant, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauthlib.oauth2 import InvalidGrantError
 
 
 class Validator(OAuth2Validator):
@@ -27,6 +28,15 @@ class Validator(OAuth2Validator):
     ) -> bool:
         valid = super().validate_refresh_token(refresh_token, client, request, *args, **kwargs)
         return bool(valid and request.user is not None and request.user.is_active)
+
+    def _save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Not for a code or a refresh token that was used or revoked since it was looked at.
+
+        The toolkit, which opens a transaction around this, does not ask again.
+        """
+        if not _still_counts(request):
+            raise InvalidGrantError(request=request)
+        super()._save_bearer_token(token, request, *args, **kwargs)
 
     def validate_user(self, *args: Any, **kwargs: Any) -> bool:
         """Nobody gives a password here. The toolkit would try it before it looks at the grant
@@ -86,6 +96,18 @@ class Validator(OAuth2Validator):
             super()._check_and_set_request_resource(request)
         finally:
             request.code = code
+
+
+def _still_counts(request: Any) -> bool:
+    """Locks what brings the tokens, so that whoever revokes it waits and sees them."""
+    if request.grant_type == "authorization_code":
+        code = hash_code(request.code)
+        codes = Grant.objects.filter(application=request.client, code=code)
+        return codes.select_for_update().first() is not None
+    if request.grant_type == "refresh_token":
+        live = RefreshToken.objects.filter(pk=request.refresh_token_instance.pk, revoked=None)
+        return live.select_for_update().first() is not None
+    return True
 
 
 def hash_code(code: str) -> str:

@@ -45,7 +45,10 @@ class Token(views.TokenView):
                 status=429,
                 headers={"Retry-After": "60"},
             )
-        return super().post(request, *args, **kwargs)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        # Of errors that come up when tokens are stored, the toolkit forgets it.
+        response.headers["Content-Type"] = "application/json"
+        return response
 
 
 @method_decorator(csrf_exempt, name="dispatch")
