@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.models import (
@@ -126,10 +126,15 @@ def tokens_past(at: datetime) -> QuerySet[AccessToken]:
 
 
 def refresh_tokens_past(at: datetime) -> QuerySet[RefreshToken]:
-    """Those that ran out, and used ones after the time in which a copy would be noticed."""
+    """Those that ran out, and used ones after the time in which a copy would be noticed.
+
+    The first of a family stays as long as the family lives: it tells since when.
+    """
     since = at - timedelta(days=settings.API_LOGIN_DAYS)
+    family = RefreshToken.objects.filter(token_family=OuterRef("token_family"))
+    is_told = ~Exists(family.filter(pk__lt=OuterRef("pk"))) & Exists(family.filter(revoked=None))
     return RefreshToken.objects.filter(
-        Q(revoked__lt=since) | Q(revoked=None, access_token__expires__lt=since)
+        (Q(revoked__lt=since) & ~is_told) | Q(revoked=None, access_token__expires__lt=since)
     )
 
 

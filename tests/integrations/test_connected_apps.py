@@ -14,6 +14,8 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken, Grant, RefreshToken
 
 from accounts.models import User
+from checkin.retention import purge
+from integrations.oauth.selectors import connected_apps
 from integrations.oauth.services import disconnect
 from integrations.oauth.validator import Validator, hash_code
 from tests.support.api import an_app
@@ -68,6 +70,40 @@ class App:
 
     def renews(self, tokens: Tokens) -> Tokens:
         return self.asks({"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]})
+
+
+def test_two_devices_with_one_app_are_one_row_with_everything_that_it_may(dana: User) -> None:
+    app = App()
+    app.tokens_of(dana, scope="roster:read")
+    app.tokens_of(dana, scope="attendance:read")
+    [found] = connected_apps(dana, at=timezone.now())
+    assert [str(told) for told in found.may] == [
+        "See students, courses, class lists, rooms and sessions",
+        "See attendance",
+    ]
+
+
+def test_since_when_is_known_after_months_of_renewing(dana: User) -> None:
+    app = App()
+    tokens = app.tokens_of(dana)
+    agreed_at = timezone.now() - timedelta(days=90)
+    RefreshToken.objects.update(created=agreed_at)
+    for days_ago in (80, 40):
+        tokens = app.renews(tokens)
+        used_at = timezone.now() - timedelta(days=days_ago)
+        RefreshToken.objects.exclude(revoked=None).update(revoked=used_at)
+    purge(timezone.now())
+    assert RefreshToken.objects.count() == 2  # the first one and the one that counts
+    [found] = connected_apps(dana, at=timezone.now())
+    assert found.since == agreed_at
+    assert found.last_used_at == RefreshToken.objects.get(revoked=None).created
+
+    disconnect(app.client, user=dana)
+    purge(timezone.now() + timedelta(days=31))
+    assert not RefreshToken.objects.exists()
+
+
+# At the same moment
 
 
 @pytest.mark.parametrize("what", ["code", "refresh token"])
