@@ -43,6 +43,7 @@ urlpatterns = [
     path("me/check-in/<int:session_pk>/", own_check_in, name="own_check_in"),
     path("me/notices/", own_notices, name="own_notices"),
     path("me/notices/channels/", include("integrations.notifications.urls")),
+    path("me/apps/", include("integrations.connected_apps.urls")),
     path("me/pass/", include("checkin.passes.urls")),
     path("me/", include("roster.urls")),
     path("face/", include("recognition.urls")),

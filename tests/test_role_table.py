@@ -20,6 +20,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
+from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts.keyring import keyring
@@ -40,6 +41,7 @@ from checkin.passes.models import EntryPass, PassUse
 from checkin.services import issue_kiosk_token
 from integrations.app_logins.models import AppLogin
 from integrations.models import (
+    ApiClient,
     NotificationChannel,
     OutboxMessage,
     WebhookDelivery,
@@ -66,7 +68,7 @@ from roster.models import (
     Student,
 )
 from tests.roster.by_file import confirm, preview
-from tests.support.api import Api, a_machine, a_token
+from tests.support.api import Api, a_machine, a_token, an_app
 from tests.support.face_samples import an_embedding
 from tests.support.school import (
     a_course,
@@ -876,6 +878,37 @@ def mail_own_pass(visit: Visit) -> Answers:
     return {"mailed": visit.half.student.entry_passes.count() == 2}
 
 
+def _apps_of_whom(visit: Visit) -> tuple[ApiClient, AppLogin]:
+    """An app and a log-in of whoever comes, or of their like on the other half."""
+    half = visit.half
+    owner = half.lecturer if visit.role == LECTURER else half.account
+    if visit.which == OWN:
+        owner = visit.school.members.get(visit.role, owner)
+    app, _secret = an_app(name="Their app")
+    a_token(app, user=owner)
+    login = AppLogin.objects.create(
+        user=owner, app="Their log-in", expires_at=timezone.now() + timedelta(days=1)
+    )
+    return app, login
+
+
+def see_own_apps(visit: Visit) -> Answers:
+    app, login = _apps_of_whom(visit)
+    page = visit.client.get(reverse("own_apps"))
+    return {"app": shows(page, app.name), "log-in": shows(page, login.app)}
+
+
+def disconnect_own_apps(visit: Visit) -> Answers:
+    app, login = _apps_of_whom(visit)
+    visit.client.post(reverse("disconnect_own_app", args=[app.pk]))
+    visit.client.post(reverse("end_own_login", args=[login.pk]))
+    login.refresh_from_db()
+    return {
+        "app": not AccessToken.objects.filter(application=app.application).exists(),
+        "log-in": login.ended_at is not None,
+    }
+
+
 def _report(name: str, *args: Any) -> str:
     return reverse(f"admin:checkin_{name}", args=args)
 
@@ -1487,6 +1520,7 @@ TRIED = {
         {"see": page("/me/notices/channels/", lambda visit: "Notification channels")},
         scoped=False,
     ),
+    "Own connected apps": Tried({"see": see_own_apps, "disconnect": disconnect_own_apps}),
     "Own account": Tried(
         {"see": page("/me/", lambda visit: _name_of(visit))},
         scoped=False,

@@ -5,10 +5,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.models import User
 from integrations.api.caller import Caller, InvalidTokenError
 from integrations.app_logins.models import AppLogin
 from integrations.app_logins.tokens import LOGIN_CLAIM
@@ -38,3 +40,8 @@ def caller_with_jwt(raw: str, *, at: datetime) -> Caller:
     if cache.add(f"app-login-used-{login.pk}", "", USE_NOTED_EVERY.total_seconds()):
         AppLogin.objects.filter(pk=login.pk).update(last_used_at=at)
     return Caller(user=login.user, key=f"login:{login.key}", scopes=ALL_SCOPES, name=login.app)
+
+
+def open_logins(user: User, *, at: datetime) -> QuerySet[AppLogin]:
+    """Log-ins of somebody's apps that still open something."""
+    return AppLogin.objects.filter(user=user, ended_at=None, expires_at__gt=at)
