@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,5 +97,6 @@ def load_of(pid: int) -> Load:
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [one for child in task.read_text().split() for one in _tree(int(child))]
+        with suppress(OSError):  # a thread that has ended meanwhile
+            found += [one for child in task.read_text().split() for one in _tree(int(child))]
     return found
