@@ -214,6 +214,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # Consumers use the database from several threads, which a test database in memory cannot.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Each request of an ASGI server runs in a thread of its own, which would connect anew: that
+    # costs as much again as the request. While the database is away nobody waits for long, and
+    # the first who asks afterwards connects at once.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 0,
+        "max_size": 20,
+        "timeout": 3.0,
+        "reconnect_timeout": 1.0,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
@@ -685,6 +695,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        # Each attempt of a database that is away, at several lines; checkin.outages tells it once.
+        "psycopg.pool": {"level": "ERROR"},
         # Two lines for each look at what is due; what was done, the work itself says.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from post_office.models import STATUS, Email
 
@@ -89,6 +89,13 @@ def open_webhook(url: str) -> None:
 
 def waiting_deliveries() -> int:
     return WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING).count()
+
+
+def connections_so_far() -> int:
+    """How often somebody has connected to the database since it was made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
 
 
 def waiting_mails() -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from django.conf import settings
@@ -25,7 +26,7 @@ from checkin.passes.services import rotating_payload
 from roster.models import ClassSession, Student
 from tests.hosts import records
 from tests.hosts.door import DoorKiosk, Told
-from tests.hosts.stack import Stack, celery_part, needs_services
+from tests.hosts.stack import HOST, Stack, celery_part, needs_services
 from tests.support import pictures
 from tests.support.receiver import Received
 from tests.support.waiting import until
@@ -153,6 +154,15 @@ def test_a_check_in_is_recorded_and_told_while_redis_is_away(stack: Stack) -> No
     assert told.acknowledged == dict.fromkeys(opened["students"], "present")
     assert told.reconnects == 0
     assert stack.at_the_desk(records.arrivals, opened["session"]) == {opened["students"][0]: 1}
+
+
+def test_requests_do_not_connect_anew(stack: Stack) -> None:
+    ready = f"http://{HOST}:{stack.host_ports[0]}/readyz"
+    before = stack.at_the_desk(records.connections_so_far)
+    for _ in range(60):
+        with urlopen(ready, timeout=30) as answer:
+            assert answer.status == 200
+    assert stack.at_the_desk(records.connections_so_far) - before < 20
 
 
 def test_a_session_is_closed_by_the_workers(stack: Stack) -> None:
