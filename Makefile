@@ -22,7 +22,7 @@ demo: setup
 test: setup
 	@tests/support/install_chromium
 	@tests/support/install_services
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
