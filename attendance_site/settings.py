@@ -220,8 +220,8 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # the first who asks afterwards connects at once.
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 0,
-        "max_size": 20,
-        "timeout": 3.0,
+        "max_size": 40,
+        "timeout": 5.0,
         "reconnect_timeout": 1.0,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
