@@ -109,6 +109,7 @@ class _Correction:
 class KioskConsumer(FrameConsumer):
     """One kiosk's connection."""
 
+    not_rechecked = "the sessions could not be read"
     kiosk: Kiosk
 
     async def connect(self) -> None:
@@ -155,7 +156,7 @@ class KioskConsumer(FrameConsumer):
             kiosk=kiosk.name,
             frame=FRAME_LIMITS,
         )
-        await self._recheck()
+        await self.recheck()
         self.tasks = [
             asyncio.create_task(self.serve_frames()),
             asyncio.create_task(self._keep_rechecking()),
@@ -294,7 +295,7 @@ class KioskConsumer(FrameConsumer):
         if verdict.concern is not None:
             self._tell_others(verdict.concern, picture)
         await self._announce()
-        await self._try_to_recheck()
+        await self.try_to_recheck()
 
     async def _undo(self) -> None:
         """Undo the last verdict, which this connection remembers: the client names none."""
@@ -319,7 +320,7 @@ class KioskConsumer(FrameConsumer):
             show_ms=self._dialogue.policy.show_ms,
         )
         await self._announce()
-        await self._try_to_recheck()
+        await self.try_to_recheck()
 
     async def _tell_not_undone(self, message: str) -> None:
         await self.tell(type="error", seq=None, code="not_undone", message=message)
@@ -374,20 +375,11 @@ class KioskConsumer(FrameConsumer):
     async def _keep_rechecking(self) -> None:
         while not self.closed:
             await asyncio.sleep(RECHECK_S)
-            await self._try_to_recheck()
+            await self.try_to_recheck()
             if self._membership is not None:
                 await self._membership.renew()
 
-    async def _try_to_recheck(self) -> None:
-        """What was answered stands, whether the sessions can be read after it or not."""
-        try:
-            await self._recheck()
-        except Exception as error:
-            self.outage.note(self.whose, "the sessions could not be read", error)
-        else:
-            self.outage.end(self.whose)
-
-    async def _recheck(self) -> None:
+    async def recheck(self) -> None:
         served = await in_database(looked_after)(self.kiosk, self._token_hash, timezone.now())
         if served is None:
             await self._close_revoked()

@@ -114,6 +114,8 @@ class FrameConsumer(AsyncWebsocketConsumer):
     whose = "nobody"
     #: What kind of client, for those who count.
     device = "kiosk"
+    #: What is logged where `recheck` fails.
+    not_rechecked = "not checked again"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -140,6 +142,19 @@ class FrameConsumer(AsyncWebsocketConsumer):
     async def answer(self, frame: Frame) -> None:
         """Send exactly one answer to the frame. What it raises is answered with an error."""
         raise NotImplementedError
+
+    async def recheck(self) -> bool | None:
+        """Look again at what this connection may do; closes it where that is nothing any more."""
+        raise NotImplementedError
+
+    async def try_to_recheck(self) -> None:
+        """What was answered stands, whether it can be looked at again after it or not."""
+        try:
+            await self.recheck()
+        except Exception as error:
+            self.outage.note(self.whose, self.not_rechecked, error)
+        else:
+            self.outage.end(self.whose)
 
     async def analyse(self, frame: Frame, request: FrameRequest) -> FrameAnalysis:
         """What a worker finds in the frame. Raises `EngineError` or `WorkerLostError`."""

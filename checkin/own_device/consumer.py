@@ -71,7 +71,7 @@ class OwnDeviceConsumer(FrameConsumer):
         if not origin_allowed(self.scope):
             await self.end("origin_refused", _("This page may not check in."), CLOSE_FORBIDDEN)
             return
-        if not await self._recheck():
+        if not await self.recheck():
             return
         self.begin_to_serve()
         await self._replace_older_connection()
@@ -133,7 +133,7 @@ class OwnDeviceConsumer(FrameConsumer):
             self.closed = True
             await self.close(code=CLOSE_DONE)
         else:
-            await self._try_to_recheck()
+            await self.try_to_recheck()
 
     # Who it is, and whether they may
 
@@ -152,20 +152,11 @@ class OwnDeviceConsumer(FrameConsumer):
     async def _keep_rechecking(self) -> None:
         while not self.closed:
             await asyncio.sleep(RECHECK_S)
-            await self._try_to_recheck()
+            await self.try_to_recheck()
             if self._membership is not None:
                 await self._membership.renew()
 
-    async def _try_to_recheck(self) -> None:
-        """What was answered stands, whether the student can be looked up after it or not."""
-        try:
-            await self._recheck()
-        except Exception as error:
-            self.outage.note(self.whose, "not checked again", error)
-        else:
-            self.outage.end(self.whose)
-
-    async def _recheck(self) -> bool:
+    async def recheck(self) -> bool:
         """Whether the student may go on; if not, the connection has been closed."""
         try:
             admission = await in_database(_admitted)(self._request, self._session_pk)

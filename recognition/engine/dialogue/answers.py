@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recognition.engine.dialogue.steps import Asked, Hint, LiveProbe, PassEnd, Phase, Step
 from recognition.engine.dialogue.visit import Visit
-from recognition.engine.liveness.actions import Action
+from recognition.engine.liveness.actions import BLINKS, Action
 from recognition.engine.liveness.findings import Refusal
 from recognition.engine.thresholds import DialoguePolicy
 from recognition.engine.types import Problem
@@ -44,14 +44,7 @@ HINT_HALF_WAY = {
 }
 
 #: What is missing of an action of which nothing was seen for a while.
-HINT_NOT_SEEN = {
-    Action.BLINK_ONCE: Hint.BLINK_LONGER,
-    Action.BLINK_TWICE: Hint.BLINK_LONGER,
-    Action.TURN_LEFT: Hint.TURN_FURTHER,
-    Action.TURN_RIGHT: Hint.TURN_FURTHER,
-    Action.LOOK_UP: Hint.UP_FURTHER,
-    Action.OPEN_MOUTH: Hint.OPEN_WIDER,
-}
+HINT_NOT_SEEN = HINT_HALF_WAY | dict.fromkeys(BLINKS, Hint.BLINK_LONGER)
 
 #: Whoever is told one of these is doing what was asked, but not enough of it.
 ASKS_FOR_MORE = frozenset(HINT_NOT_SEEN.values())

@@ -280,8 +280,6 @@ class CheckInDialogue:
             if visit.tries >= self.policy.tries:
                 return self._answer(refusal=Refusal.NO_BLINK)
             return self._once_more(None, at_ms)
-        if missed is not Action.BLINK_TWICE:
-            visit.unable |= {KIND_OF[missed]}
         if visit.tries >= self.policy.sequences or not self._choices(at_ms):
             # Whoever lives has blinked meanwhile, or done something of what was asked.
             refusal = Refusal.NO_ACTION if visit.showed_life else Refusal.NO_SIGN_OF_LIFE
@@ -419,11 +417,12 @@ class CheckInDialogue:
         self._enter(Phase.CHALLENGE, at_ms)
 
     def _choices(self, at_ms: float) -> tuple[Actions, ...]:
-        visit, more = self._visit, len(self._wrong_lately(at_ms))
-        possible = sequences(visit.level, unable=visit.unable, more=more)
-        if visit.level is Level.BLINK:
-            return possible
-        return tuple(one for one in possible if not set(one) & set(visit.missed))
+        level, missed = self._visit.level, set(self._visit.missed)
+        if level is Level.BLINK:
+            return sequences(level)
+        unable = frozenset(KIND_OF[one] for one in missed - {Action.BLINK_TWICE})
+        possible = sequences(level, unable=unable, more=len(self._wrong_lately(at_ms)))
+        return tuple(one for one in possible if not missed & set(one))
 
     def _wrong_lately(self, at_ms: float) -> list[float]:
         """When something else was done than what was asked, whoever stood there."""

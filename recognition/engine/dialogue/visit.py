@@ -8,7 +8,7 @@ from typing import Any
 from recognition.engine.blink import BlinkTracker
 from recognition.engine.dialogue.steps import Hint, Phase
 from recognition.engine.gallery import fuse, similarity
-from recognition.engine.liveness.actions import Action, Kind, Level
+from recognition.engine.liveness.actions import Action, Level
 from recognition.engine.liveness.challenge import Challenge
 from recognition.engine.liveness.findings import Finding, Refusal
 from recognition.engine.liveness.movements import RestPose
@@ -48,7 +48,6 @@ class Visit:
     ask_at_ms: float = 0.0
     tries: int = 1
     why_again: Hint | None = None
-    unable: frozenset[Kind] = frozenset()
     challenge: Challenge | None = None
     showed_life: bool = False
     sightings: list[Sighting] = field(default_factory=list)
