@@ -20,6 +20,7 @@ HINT_TEXTS = {
     Hint.STRAIGHT: _("Look straight ahead"),
     Hint.ONE_PERSON: _("One person, please"),
     Hint.OPEN_EYES: _("Open your eyes"),
+    Hint.GLASSES: _("If you wear glasses, take them off"),
     Hint.BLINK: _("Blink once"),
     Hint.BLINK_TWICE: _("Blink twice"),
     Hint.BLINK_AGAIN: _("Blink once more"),

@@ -112,6 +112,12 @@ class BlinkTracker:
         return max(0.0, min(usual.mean * limits.closed_ratio, usual.mean - noise))
 
     @property
+    def unsteady(self) -> bool:
+        """Whether the open eyes' EAR jumps about: landmarks that take glasses for lids, mostly."""
+        usual = self._open_eyes
+        return self.learned and usual.deviation > self._thresholds.unsteady_share * usual.mean
+
+    @property
     def eyes_closed(self) -> bool:
         return self._closure is not None
 

@@ -172,6 +172,22 @@ def test_glasses_change_only_what_is_around_the_eyes(eileen: Portrait) -> None:
     assert rows.max() < eileen.landmarks[33, 1] + 10
 
 
+def dark_share_about_the_eyes(jpeg: bytes, face: Face) -> float:
+    (left, top), (right, bottom) = face.landmarks[17:48].min(0), face.landmarks[17:48].max(0)
+    return float((decoded(jpeg)[int(top) : int(bottom), int(left) : int(right)] < 60).mean())
+
+
+def test_glasses_come_off_when_it_is_asked_for(analyser: Analyser, eileen: Portrait) -> None:
+    seed = next(seed for seed in range(99) if np.random.default_rng(seed).random() < 0.25)
+    asked = {0.0: Prompt(), 500.0: Prompt(glasses_off=True), 600.0: Prompt()}
+    sent = frames(live_clip(eileen, seed, fps=5), asked, until_ms=5000)
+    first, last = (
+        dark_share_about_the_eyes(jpeg, faces(analyser, [jpeg])[0]) for jpeg in (sent[0], sent[-1])
+    )
+
+    assert first > 2 * last
+
+
 # Cameras
 
 

@@ -87,6 +87,25 @@ def test_nothing_is_a_blink_before_the_open_eyes_are_known() -> None:
     assert blinks_in([OPEN, CLOSED, OPEN, OPEN], 15) == []
 
 
+@pytest.mark.parametrize(("flicker", "unsteady"), [(0.01, False), (0.06, True)])
+def test_eyes_are_unsteady_whose_openness_jumps_from_frame_to_frame(
+    flicker: float, unsteady: bool
+) -> None:
+    tracker = BlinkTracker()
+    for number in range(12):
+        tracker.add(a_face(ear=0.3 - flicker * (number % 2)), number * 100)
+
+    assert tracker.unsteady is unsteady
+
+
+def test_a_blink_does_not_make_the_eyes_unsteady() -> None:
+    tracker = BlinkTracker()
+    for number, ear in enumerate(eyes(15, closed_ms=250)):
+        tracker.add(a_face(ear=ear), number * 1000 / 15)
+
+    assert not tracker.unsteady
+
+
 def test_nobody_seen_has_no_baseline() -> None:
     tracker = BlinkTracker()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -219,6 +219,44 @@ def test_a_head_turned_far_is_no_fault_while_it_is_asked_for() -> None:
     assert door.serve(Door.does).probe is not None
 
 
+# Glasses that landmarks take for lids
+
+
+def flickering_eyes() -> Iterator[Face]:
+    draw = random.Random(1)
+    while True:
+        yield a_face(ear=draw.uniform(0.2, 0.36))
+
+
+def told(step: Step) -> bool:
+    return step.hint is Hint.GLASSES
+
+
+def test_whose_eyes_are_not_seen_steadily_has_time_to_take_off_glasses(door: Door) -> None:
+    for eyes in islice(flickering_eyes(), 20):
+        door.show(eyes, person=BOB)  # as whose face the same one is seen with glasses
+    first = next(number for number, step in enumerate(door.steps) if told(step))
+    assert door.steps[first].phase is Phase.WAITING
+    door.until(at(Phase.CHALLENGE))
+    assert (len(door.steps) - first) * FRAME_MS >= POLICY.glasses_min_ms
+    assert door.serve(Door.does).probe is not None
+
+
+def test_who_cannot_be_seen_steadily_goes_on_all_the_same(door: Door) -> None:
+    door.until(told, flickering_eyes())
+    told_at_ms = door.at_ms
+    door.until(at(Phase.CHALLENGE), flickering_eyes())
+    assert POLICY.glasses_max_ms <= door.at_ms - told_at_ms < POLICY.glasses_max_ms + 3000
+    assert not told(door.steps[-1])
+
+
+def test_the_next_person_has_as_much_time_for_glasses(door: Door) -> None:
+    door.until(at(Phase.CHALLENGE), flickering_eyes())
+    for _ in range(10):
+        door.show(None)
+    assert told(door.until(told, flickering_eyes()))
+
+
 # Who cannot, and who does something else
 
 
@@ -259,6 +297,30 @@ def test_of_whom_two_blinks_were_not_seen_one_may_be_asked() -> None:
             asked_then |= set(door.dialogue._visit.challenge.actions)  # type: ignore[union-attr]
     assert Action.BLINK_ONCE in asked_then
     assert Action.BLINK_TWICE not in asked_then
+
+
+def test_what_was_done_before_a_missing_action_counts_on() -> None:
+    for seed in range(6):
+        door = a_door(Level.STRICT, seed=seed)
+        done = door.until_asked()
+        door.does(done)
+        leaves_it(door, door.until_asked())
+        asked_before = len(door.steps)
+        step = door.serve(Door.does)
+        assert step.probe is not None
+        first, *others = [deed["action"] for deed in step.probe.trace["actions"]]
+        assert first is done
+        assert len(others) == 2
+        asked = {one.asked.action for one in door.steps[asked_before:] if one.asked}
+        assert done not in asked
+
+
+def test_after_another_action_everything_is_asked_for_anew() -> None:
+    door = a_door(Level.STRICT)
+    door.does(door.until_asked())
+    does_other(door, door.until_asked())
+    door.until_asked()
+    assert door.dialogue._visit.running_challenge.deeds == []
 
 
 def test_who_lives_but_does_nothing_of_it_is_no_attacker(door: Door) -> None:

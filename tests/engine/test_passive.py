@@ -135,7 +135,7 @@ def test_the_trace_holds_every_figure_that_could_be_taken() -> None:
     trace = watched(alive()).trace()
 
     assert {"gap_ms", "leap", "change", "stopped_ms", "repeats", "retraced_ms"} <= trace.keys()
-    assert {"again", "backwards", "splice", "moire", "border", "flicker"} <= trace.keys()
+    assert {"again", "backwards", "splice", "cuts", "moire", "border", "flicker"} <= trace.keys()
     assert {"depth", "plane_residual"} <= trace.keys()
     assert trace["gap_ms"] == pytest.approx(83.333)
     assert trace["depth"] == pytest.approx(1, abs=0.15)
@@ -304,6 +304,19 @@ def test_one_recording_cut_into_another_leaves_two_seams() -> None:
 
     assert found is not None
     assert (found.reason, found.check) == (Refusal.JUMP, "splice")
+
+
+def test_recorded_actions_cut_in_one_by_one_leave_four_seams() -> None:
+    def moment(_: int, at_ms: float) -> float:
+        return 20_000 + at_ms if 1500 <= at_ms < 2500 or 3500 <= at_ms < 4500 else at_ms
+
+    limits = replace(LIMITS, max_seam=math.inf, max_splice=math.inf, max_jerks=99)
+    cut = a_stream(moment, seconds=6)
+    found = watched(cut, limits=limits).finding(complete=True)
+
+    assert found is not None
+    assert (found.reason, found.check) == (Refusal.JUMP, "cuts")
+    assert "cuts" not in watched(in_a_hand(cut), limits=limits).trace()
 
 
 def in_a_hand(moments: Iterable[Moment]) -> list[Moment]:
@@ -484,15 +497,15 @@ def test_what_has_not_been_shown_yet_is_not_held_against_anybody() -> None:
 # Blinks
 
 
-def with_eyes(at_ms: float, *, crease_follows: bool) -> Image:
+def with_eyes(at_ms: float, *, crease_follows: bool, noise: float = 0.8) -> Image:
     """Both eyes: closed from 1000 to 1250 ms, with a crease in the skin above."""
     closed = 1000 <= at_ms < 1250
     rows = np.arange(24.0)[:, None] + np.zeros((24, 32))
     crease = 8.5 if closed and crease_follows else 7.0
     patch = 170 - 45 * np.exp(-(((rows - crease) / 2) ** 2))
     patch[13:17, 9:24] = 165 if closed else 60
-    noise = np.random.default_rng(int(at_ms)).normal(0, 0.8, (2, 24, 32))
-    return np.clip(patch + noise, 0, 255).astype(np.uint8)
+    grain = np.random.default_rng(int(at_ms)).normal(0, noise, (2, 24, 32))
+    return np.clip(patch + grain, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("crease_follows", [True, False])
@@ -527,6 +540,20 @@ def test_a_blink_while_the_head_turns_says_nothing_of_the_lids() -> None:
         )
 
     assert "lid_motion" not in watch.trace()
+
+
+@pytest.mark.parametrize(("noise", "tells"), [(0.8, True), (30.0, False)])
+def test_where_the_open_eye_is_never_the_same_a_blink_says_nothing_of_the_lids(
+    noise: float, tells: bool
+) -> None:
+    moments = [
+        (at_ms, seen(HEAD), cues(eyes=with_eyes(at_ms, crease_follows=False, noise=noise)))
+        for at_ms in times(2)
+    ]
+
+    trace = watched(moments, closed_ms=(1000, 1250)).trace()
+
+    assert ("lid_motion" in trace) == tells
 
 
 # Screens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +12,7 @@ from recognition.engine.attacks.portraits import Portrait, surrounded, without_b
 from recognition.engine.liveness.actions import Action
 from recognition.engine.liveness.movements import Movement, Posture
 from recognition.engine.synthesis import AnimatedPortrait
-from recognition.engine.thresholds import ActionThresholds, BlinkThresholds
+from recognition.engine.thresholds import ActionThresholds, BlinkThresholds, DialoguePolicy
 from recognition.engine.types import Embedding, Face, FrameRequest, Image
 
 # Beyond these a turn to the further side goes out of what the landmarks can follow.
@@ -60,26 +61,34 @@ def candidate(image: Image, analyser: Analyser) -> Candidate | Unsuitable:
     portrait = Portrait(image, face.landmarks)
     at_rest = surrounded(without_black_corners(portrait))
     animated = AnimatedPortrait(at_rest.image, landmarks=at_rest.landmarks)
-    opened, closed = (_seen(animated, analyser, closure=closure) for closure in (0.0, 1.0))
-    if opened is None or not opened.quality.usable:
+    faces = _seen(animated, analyser)
+    if not faces or not faces[0].quality.usable:
         return Unsuitable.POOR_QUALITY
-    if closed is None or not _lids_seen(opened, closed):
+    if _is_watched(faces):
+        return Unsuitable.NO_SINGLE_FACE
+    rest = Posture.of(faces[0])
+    closed = _seen(animated, analyser, closure=1.0)
+    if not closed or not _lids_seen(faces[0], closed[0]):
         return Unsuitable.LIDS_NOT_SEEN
-    rest = Posture.of(opened)
     for action, moved in _MOVED.items():
-        if not _move_seen(action, rest, _seen(animated, analyser, **moved)):
+        now = _seen(animated, analyser, **moved)
+        if not now or not _move_seen(action, rest, now[0]):
             return Unsuitable.MOVES_NOT_SEEN
     return Candidate(portrait, face.embedding)
 
 
-def _seen(animated: AnimatedPortrait, analyser: Analyser, **moved: float) -> Face | None:
+def _seen(animated: AnimatedPortrait, analyser: Analyser, **moved: float) -> tuple[Face, ...]:
     jpeg = encoded(animated.frame(0.0, **moved), _QUALITY)
-    return analyser.analyse_frame(jpeg, FrameRequest()).main_face
+    return analyser.analyse_frame(jpeg, FrameRequest()).faces
 
 
-def _move_seen(action: Action, rest: Posture, face: Face | None) -> bool:
-    if face is None:
-        return False
+def _is_watched(faces: Sequence[Face]) -> bool:
+    """Whether somebody stands behind, whom the kiosk would ask to step back."""
+    least_area = DialoguePolicy().bystander_share * faces[0].box.area
+    return any(other.box.area >= least_area for other in faces[1:])
+
+
+def _move_seen(action: Action, rest: Posture, face: Face) -> bool:
     return Movement.between(rest, Posture.of(face), ActionThresholds()).share(action) >= 1
 
 

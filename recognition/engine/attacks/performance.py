@@ -36,11 +36,13 @@ class Prompt:
     """What whoever stands before the camera can read on the screen.
 
     ``action`` is what is asked just now, ``more`` whether more of it: further, wider, for longer.
+    ``glasses_off``: whoever wears glasses is to take them off.
     ``done``: nothing more will be asked, the face is being compared.
     """
 
     action: Action | None = None
     more: bool = False
+    glasses_off: bool = False
     done: bool = False
 
 

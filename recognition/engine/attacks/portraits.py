@@ -87,6 +87,29 @@ def with_glasses(person: Portrait, rng: np.random.Generator) -> Portrait:
     return Portrait(np.rint(worn).clip(0, 255).astype(np.uint8), person.landmarks)
 
 
+def with_hands_at_eyes(person: Portrait) -> Portrait:
+    """The same person while glasses are taken off: both eyes covered in the colour of the face."""
+    right, left = (person.landmarks[eye].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE))
+    along = left - right
+    apart = float(np.linalg.norm(along))
+    degrees = math.degrees(math.atan2(along[1], along[0]))
+    size = 2.2 * apart, 0.9 * apart
+    hands = np.zeros(person.image.shape[:2], np.float32)
+    cv2.ellipse(hands, (((left + right) / 2).tolist(), size, degrees), 1.0, -1)
+    share = cv2.GaussianBlur(hands, (0, 0), 0.05 * apart)[..., None]
+    skin = np.median(person.image[_between(person.landmarks)].reshape(-1, 3), axis=0)
+    covered = person.image * (1 - share) + 0.9 * skin * share
+    return Portrait(np.rint(covered).clip(0, 255).astype(np.uint8), person.landmarks)
+
+
+def _between(landmarks: Points) -> tuple[slice, slice]:
+    """Rows and columns of nose and cheeks."""
+    outer = landmarks[[36, 45, 30, 33]]  # eye corners, tip and foot of the nose
+    left, top = np.maximum(outer.min(axis=0), 0).astype(int).tolist()
+    right, bottom = outer.max(axis=0).astype(int).tolist()
+    return slice(top, bottom + 1), slice(left, right + 1)
+
+
 def _spectacles(
     size: tuple[int, ...], right: Points, left: Points, rng: np.random.Generator
 ) -> tuple[Image, Image]:

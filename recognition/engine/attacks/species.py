@@ -33,6 +33,7 @@ from recognition.engine.attacks.portraits import (
     Portrait,
     surrounded,
     with_glasses,
+    with_hands_at_eyes,
     without_black_corners,
 )
 from recognition.engine.attacks.sheets import Placement, bent_sheet, flat_sheet
@@ -47,6 +48,8 @@ _FACE_SHARE = (0.38, 0.55)
 # A head that stands sways by some millimetres, of which one is 1.1 to 1.6 px here.
 _JITTER_PX = (3.0, 9.0)
 _GLASSES_SHARE = 0.25
+_GLASSES_OFF_AFTER_MS = (800.0, 2200.0)
+_GLASSES_OFF_MS = (500.0, 1000.0)
 # What a hand that holds something does by itself: pixels, degrees.
 _TREMOR_HZ = (0.4, 1.1, 2.3)
 _TREMOR_PX = 5.0
@@ -100,13 +103,12 @@ class Filmed:
 
 
 def live_clip(person: Portrait, seed: int, *, fps: float | None = None) -> Clip:
-    """Somebody who is there and does what is asked; some of them wear glasses."""
+    """Somebody who is there and does what is asked; some wear glasses until told otherwise."""
     rng = np.random.default_rng(seed)
     camera = Camera(seed, fps=fps)
     person = without_black_corners(person)
-    if rng.random() < _GLASSES_SHARE:
-        person = with_glasses(person, rng)
-    return Filmed(camera, _live_scene(person, rng))
+    worn = with_glasses(person, rng) if rng.random() < _GLASSES_SHARE else None
+    return Filmed(camera, _live_scene(person, worn, rng))
 
 
 def attack_clip(
@@ -152,10 +154,30 @@ def _shown(face: AnimatedPortrait, at_ms: float, moment: Expression) -> Image:
     )
 
 
-def _live_scene(person: Portrait, rng: np.random.Generator) -> Scene:
-    face = _animated(person, rng)
+def _live_scene(person: Portrait, worn: Portrait | None, rng: np.random.Generator) -> Scene:
+    seed = int(rng.integers(2**31))
+
+    def animated(look: Portrait) -> AnimatedPortrait:
+        return _animated(look, np.random.default_rng(seed))
+
+    bare = animated(person)
     performer = Performer(rng, idle=Idle(rng))
-    return lambda at_ms, prompt: _shown(face, at_ms, performer.at(at_ms, prompt))
+    if worn is None:
+        return lambda at_ms, prompt: _shown(bare, at_ms, performer.at(at_ms, prompt))
+    with_them, covered = animated(worn), animated(with_hands_at_eyes(person))
+    hands_up_ms = hands_down_ms = math.inf
+
+    def scene(at_ms: float, prompt: Prompt) -> Image:
+        nonlocal hands_up_ms, hands_down_ms
+        if prompt.glasses_off and hands_up_ms == math.inf:
+            hands_up_ms = at_ms + rng.uniform(*_GLASSES_OFF_AFTER_MS)
+            hands_down_ms = hands_up_ms + rng.uniform(*_GLASSES_OFF_MS)
+        moment = performer.at(at_ms, prompt)
+        if at_ms < hands_up_ms:
+            return _shown(with_them, at_ms, moment)
+        return _shown(covered if at_ms < hands_down_ms else bare, at_ms, moment)
+
+    return scene
 
 
 # Paper

@@ -13,7 +13,7 @@ from recognition.engine.analysis import Analyser
 from recognition.engine.attacks.performance import Prompt
 from recognition.engine.attacks.portraits import Portrait
 from recognition.engine.attacks.species import Clip, Species, attack_clip, live_clip
-from recognition.engine.dialogue import ASKS_FOR_MORE, CheckInDialogue, Phase, Step
+from recognition.engine.dialogue import ASKS_FOR_MORE, CheckInDialogue, Hint, Phase, Step
 from recognition.engine.gallery import similarity
 from recognition.engine.images import decode_frame
 from recognition.engine.liveness.actions import Action, Level
@@ -145,6 +145,7 @@ def _read_by_the_person(step: Step) -> Prompt:
     return Prompt(
         action=step.asked.action if step.asked else None,
         more=step.hint in ASKS_FOR_MORE,
+        glasses_off=step.hint is Hint.GLASSES,
         done=step.phase is Phase.MATCHING,
     )
 

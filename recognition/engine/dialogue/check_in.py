@@ -94,6 +94,7 @@ class CheckInDialogue:
         self._new_watch = new_watch
         self._last_actions: Actions | None = None
         self._wrong_at_ms: list[float] = []
+        self._unsteady_since_ms: float | None = None
         self._looking = Looking(self.policy, anti_spoofing)
         self._show_until_ms = 0.0
         self._gone_since_ms: float | None = None
@@ -219,6 +220,7 @@ class CheckInDialogue:
     def _step_without_face(self, at_ms: float) -> Step:
         if self._visit.face is None or at_ms - self._visit.seen_at_ms > self.policy.max_gap_ms:
             self._start_again()
+            self._unsteady_since_ms = None
         return self._answer()
 
     def _guide(self, problem: Problem, at_ms: float) -> Step:
@@ -232,7 +234,7 @@ class CheckInDialogue:
     def _step_guiding(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
         if at_ms - self._entered_at_ms >= self.policy.steady_ms:
             self._wait(at_ms)
-        return self._answer()
+        return self._answer(hint=self._glasses_hint(at_ms))
 
     def _step_waiting(self, face: Face, blink: Blink | None, at_ms: float) -> Step:
         visit = self._visit
@@ -244,6 +246,12 @@ class CheckInDialogue:
             return self._answer()
         if at_ms < visit.ask_at_ms or visit.count(Phase.WAITING) < self.policy.frames_before:
             return self._answer()
+        if self._glasses_hint(at_ms):
+            visit.told_glasses = True
+            return self._answer(hint=Hint.GLASSES)
+        if visit.told_glasses:
+            # Another look: nothing of the last one is compared with it.
+            return self._guide(Problem.BLURRED, at_ms)
         if self._is_at_rest(face):
             self._challenge(at_ms)
             return self._answer()
@@ -271,11 +279,12 @@ class CheckInDialogue:
     def _after_missing(self, challenge: Challenge, at_ms: float) -> Step:
         """Ask for something of another kind, as long as there is something.
 
-        Of whom two blinks were not seen, one may be.
+        Of whom two blinks were not seen, one may be. What was done before still counts.
         """
         visit, missed = self._visit, challenge.asked
         assert missed is not None  # noqa: S101 -- for the type checker
         visit.missed.append(missed)
+        visit.done = challenge.deeds
         if visit.level is Level.BLINK:
             if visit.tries >= self.policy.tries:
                 return self._answer(refusal=Refusal.NO_BLINK)
@@ -289,6 +298,7 @@ class CheckInDialogue:
     def _after_other(self, challenge: Challenge, at_ms: float) -> Step:
         """Something else was done. People mix up left and right; a recording does so each time."""
         self._visit.wrong.append({"asked": challenge.asked, "did": challenge.other})
+        self._visit.done = []
         self._wrong_at_ms = [*self._wrong_lately(at_ms), at_ms]
         if (
             len(self._wrong_at_ms) >= self.policy.wrong_actions
@@ -388,6 +398,7 @@ class CheckInDialogue:
     def _leave(self, at_ms: float) -> None:
         face = self._visit.face
         self._start_again()
+        self._unsteady_since_ms = None
         self._visit.face, self._gone_since_ms = face, None
         self._enter(Phase.LEAVING, at_ms)
 
@@ -401,7 +412,14 @@ class CheckInDialogue:
     def _challenge(self, at_ms: float) -> None:
         """Draw what is asked of this person now."""
         nonce = new_nonce(self._draw)
-        self._last_actions = drawn(nonce, self._choices(at_ms), last=self._last_actions)
+        choices, done = self._choices(at_ms), self._visit.done
+        begun = tuple(deed.action for deed in done)
+        going_on = tuple(
+            one for one in choices if len(one) > len(begun) and one[: len(begun)] == begun
+        )
+        if not going_on:
+            going_on, done = choices, []
+        self._last_actions = drawn(nonce, going_on, last=self._last_actions)
         thresholds = self._action_thresholds
         if self._visit.level is Level.BLINK:
             thresholds = replace(thresholds, other_share=math.inf)
@@ -413,6 +431,7 @@ class CheckInDialogue:
             policy=self.policy,
             thresholds=thresholds,
             draw=self._draw,
+            done=done,
         )
         self._enter(Phase.CHALLENGE, at_ms)
 
@@ -439,6 +458,19 @@ class CheckInDialogue:
     def _movement(self, face: Face) -> Movement:
         rest = self._visit.rest.posture
         return Movement.between(rest, Posture.of(face), self._action_thresholds)
+
+    def _glasses_hint(self, at_ms: float) -> Hint | None:
+        """That glasses are better taken off, where landmarks take them for lids."""
+        visit, policy = self._visit, self.policy
+        if visit.challenge is not None:
+            return None
+        if self._unsteady_since_ms is None and visit.tracker.unsteady:
+            self._unsteady_since_ms = at_ms
+        if self._unsteady_since_ms is None:
+            return None
+        since_ms = at_ms - self._unsteady_since_ms
+        longest_ms = policy.glasses_max_ms if visit.tracker.unsteady else policy.glasses_min_ms
+        return Hint.GLASSES if since_ms < longest_ms else None
 
     def _is_at_rest(self, face: Face) -> bool:
         return self._movement(face).from_rest < self._action_thresholds.rest_share

@@ -35,6 +35,7 @@ class Hint(StrEnum):
     STRAIGHT = "straight"
     ONE_PERSON = "one_person"
     OPEN_EYES = "open_eyes"
+    GLASSES = "glasses"
     BLINK = "blink"
     BLINK_TWICE = "blink_twice"
     BLINK_AGAIN = "blink_again"

@@ -9,7 +9,7 @@ from recognition.engine.blink import BlinkTracker
 from recognition.engine.dialogue.steps import Hint, Phase
 from recognition.engine.gallery import fuse, similarity
 from recognition.engine.liveness.actions import Action, Level
-from recognition.engine.liveness.challenge import Challenge
+from recognition.engine.liveness.challenge import Challenge, Deed
 from recognition.engine.liveness.findings import Finding, Refusal
 from recognition.engine.liveness.movements import RestPose
 from recognition.engine.liveness.watch import PassiveWatch
@@ -49,6 +49,7 @@ class Visit:
     tries: int = 1
     why_again: Hint | None = None
     challenge: Challenge | None = None
+    done: list[Deed] = field(default_factory=list)
     showed_life: bool = False
     sightings: list[Sighting] = field(default_factory=list)
     least_similarity: float = 1.0
@@ -58,6 +59,7 @@ class Visit:
     finding: Finding | None = None
     looks: int = 1
     slow: bool = False
+    told_glasses: bool = False
     probe: Embedding | None = None
     strange_frames: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -163,6 +163,7 @@ class Challenge:
 
     Args:
         draw: returns a random number from 0 up to 1, for the length of each pause.
+        done: the first of the actions, where they were done before and need not be shown again.
 
     Attributes:
         deeds: what was done so far.
@@ -180,10 +181,11 @@ class Challenge:
         policy: DialoguePolicy,
         thresholds: ActionThresholds,
         draw: Callable[[], float],
+        done: Sequence[Deed] = (),
     ) -> None:
         self.nonce = nonce
         self.actions = actions
-        self.deeds: list[Deed] = []
+        self.deeds = list(done)
         self.movement = Movement(0.0, 0.0, 0.0)
         self.other: Action | None = None
         self._rest = rest

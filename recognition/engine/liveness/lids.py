@@ -53,6 +53,11 @@ class LidMotion:
     noise: float
 
     @property
+    def noise_share(self) -> float:
+        """What would be seen of the skin anyway, as a share of the change inside."""
+        return self.noise / max(self.inside, 1e-6)
+
+    @property
     def ratio(self) -> float:
         """The change of the skin beyond the noise, as a share of the change inside."""
         beyond_noise = max(0.0, self.skin**2 - self.noise**2) ** 0.5
@@ -63,7 +68,7 @@ class Lids:
     """Compares the most closed frame of each blink with the open ones before it.
 
     Who blinks while head or mouth do what was asked moves the skin above the eye by that, or hides
-    it: those blinks say nothing.
+    it, and so does a picture that trembles before: those blinks say nothing.
     """
 
     def __init__(self, limits: PassiveThresholds) -> None:
@@ -83,10 +88,15 @@ class Lids:
             return
         if self._most_closed is not None:
             motions = lid_motions(list(self._open), self._most_closed)
-            self._ratios += [float(np.mean([eye.ratio for eye in motions]))] if motions else []
+            if motions and self._can_tell(motions):
+                self._ratios.append(float(np.mean([eye.ratio for eye in motions])))
             self._most_closed = None
             self._open.clear()
         self._open.append(seen)
+
+    def _can_tell(self, motions: list[LidMotion]) -> bool:
+        noise_share = float(np.mean([eye.noise_share for eye in motions]))
+        return noise_share <= self._limits.max_lid_noise
 
     def measures(self) -> Iterator[Measure]:
         if self._ratios:

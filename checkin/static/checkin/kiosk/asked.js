@@ -2,7 +2,7 @@
 
 const HINTS = new Set([
   "look", "closer", "back", "centre", "light", "shade", "still", "straight",
-  "one_person", "open_eyes", "blink", "blink_twice", "turn_left", "turn_right", "look_up",
+  "one_person", "open_eyes", "glasses", "blink", "blink_twice", "turn_left", "turn_right", "look_up",
   "open_mouth", "close_mouth", "wait", "next",
 ]);
 const ICON_OF_HINT = {
