@@ -45,8 +45,8 @@ def _no_threads_of_a_server() -> Iterator[None]:
 def _tables_are_emptied_in_the_end() -> Iterator[None]:
     """After a test with a server of its own all tables are emptied at once.
 
-    Where that server writes a last row into one and waits for the next, PostgreSQL ends either of
-    the two, mostly the emptying.
+    Where that server writes a last row into one and waits for the next, PostgreSQL ends one of
+    the two, and it may be the emptying.
     """
     flush = BaseDatabaseOperations.execute_sql_flush
 

@@ -216,6 +216,11 @@ class FrameAnalysis:
     def main_face(self) -> Face | None:
         return self.faces[0] if self.faces else None
 
+    def has_bystander(self, area_share: float) -> bool:
+        """Whether another face covers at least this share of the main one's area."""
+        areas = [face.box.area for face in self.faces]
+        return any(area >= area_share * areas[0] for area in areas[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class PortraitAnalysis:

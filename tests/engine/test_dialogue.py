@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -65,6 +66,13 @@ def at(phase: Phase) -> Callable[[Step], bool]:
 
 def decided(step: Step) -> bool:
     return step.probe is not None or step.refusal is not None
+
+
+def flickering_eyes() -> Iterator[Face]:
+    """As glasses make them whose rims are taken for lids."""
+    draw = random.Random(1)
+    while True:
+        yield a_face(ear=draw.uniform(0.2, 0.36))
 
 
 @pytest.fixture

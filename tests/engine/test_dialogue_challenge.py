@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
@@ -18,7 +18,15 @@ from recognition.engine.liveness.watch import PassiveWatch
 from recognition.engine.quality import fusion_weight
 from recognition.engine.thresholds import DialoguePolicy
 from recognition.engine.types import Face, Problem
-from tests.engine.test_dialogue import ALICE, BOB, FRAME_MS, Kiosk, at, decided
+from tests.engine.test_dialogue import (
+    ALICE,
+    BOB,
+    FRAME_MS,
+    Kiosk,
+    at,
+    decided,
+    flickering_eyes,
+)
 from tests.support.face_samples import a_face, an_analysis, an_embedding
 
 POLICY = DialoguePolicy()
@@ -220,12 +228,6 @@ def test_a_head_turned_far_is_no_fault_while_it_is_asked_for() -> None:
 
 
 # Glasses that landmarks take for lids
-
-
-def flickering_eyes() -> Iterator[Face]:
-    draw = random.Random(1)
-    while True:
-        yield a_face(ear=draw.uniform(0.2, 0.36))
 
 
 def told(step: Step) -> bool:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from recognition.engine.dialogue import Hint, PassEnd, Phase, Step
 from recognition.engine.types import Problem
-from tests.engine.test_dialogue import ALICE, BOB, FRAME_MS, POLICY, Kiosk, at, decided
+from tests.engine.test_dialogue import (
+    ALICE,
+    BOB,
+    FRAME_MS,
+    POLICY,
+    Kiosk,
+    at,
+    decided,
+    flickering_eyes,
+)
 from tests.support.face_samples import a_face
 
 FRAMES_OF_A_PASS = 30
@@ -187,6 +198,23 @@ def test_another_face_ends_the_waiting_and_is_served_itself(asked: Kiosk) -> Non
     assert steps[-1].phase is Phase.GUIDING
     assert len(steps) <= 2 * POLICY.other_face_frames
     asked.until(at(Phase.CHALLENGE))
+
+
+def test_who_comes_while_a_pass_is_awaited_has_all_the_time_to_take_off_glasses(
+    kiosk: Kiosk,
+) -> None:
+    kiosk.until(lambda step: step.hint is Hint.GLASSES, flickering_eyes())
+    kiosk.until(at(Phase.CHALLENGE))
+    kiosk.show(a_face())
+    kiosk.blink()
+    kiosk.until(decided)
+    kiosk.dialogue.ask_for_pass(kiosk.at_ms)
+    for _ in range(int(POLICY.glasses_max_ms / FRAME_MS)):
+        kiosk.show(a_face())
+    steps = [kiosk.show(eyes, person=BOB) for eyes in islice(flickering_eyes(), 40)]
+
+    assert PassEnd.OTHER_FACE in {step.ended for step in steps}
+    assert Hint.GLASSES in {step.hint for step in steps}
 
 
 def test_a_single_frame_that_looks_different_ends_nothing(asked: Kiosk) -> None:

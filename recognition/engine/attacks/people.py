@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +12,7 @@ from recognition.engine.liveness.actions import Action
 from recognition.engine.liveness.movements import Movement, Posture
 from recognition.engine.synthesis import AnimatedPortrait
 from recognition.engine.thresholds import ActionThresholds, BlinkThresholds, DialoguePolicy
-from recognition.engine.types import Embedding, Face, FrameRequest, Image
+from recognition.engine.types import Embedding, Face, FrameAnalysis, FrameRequest, Image
 
 # Beyond these a turn to the further side goes out of what the landmarks can follow.
 _MOST_YAW_DEGREES = 15.0
@@ -61,34 +60,30 @@ def candidate(image: Image, analyser: Analyser) -> Candidate | Unsuitable:
     portrait = Portrait(image, face.landmarks)
     at_rest = surrounded(without_black_corners(portrait))
     animated = AnimatedPortrait(at_rest.image, landmarks=at_rest.landmarks)
-    faces = _seen(animated, analyser)
-    if not faces or not faces[0].quality.usable:
+    analysis = _seen(animated, analyser)
+    opened = analysis.main_face
+    if opened is None or not opened.quality.usable:
         return Unsuitable.POOR_QUALITY
-    if _is_watched(faces):
+    if analysis.has_bystander(DialoguePolicy().bystander_share):
         return Unsuitable.NO_SINGLE_FACE
-    rest = Posture.of(faces[0])
-    closed = _seen(animated, analyser, closure=1.0)
-    if not closed or not _lids_seen(faces[0], closed[0]):
+    closed = _seen(animated, analyser, closure=1.0).main_face
+    if closed is None or not _lids_seen(opened, closed):
         return Unsuitable.LIDS_NOT_SEEN
+    rest = Posture.of(opened)
     for action, moved in _MOVED.items():
-        now = _seen(animated, analyser, **moved)
-        if not now or not _move_seen(action, rest, now[0]):
+        if not _move_seen(action, rest, _seen(animated, analyser, **moved).main_face):
             return Unsuitable.MOVES_NOT_SEEN
     return Candidate(portrait, face.embedding)
 
 
-def _seen(animated: AnimatedPortrait, analyser: Analyser, **moved: float) -> tuple[Face, ...]:
+def _seen(animated: AnimatedPortrait, analyser: Analyser, **moved: float) -> FrameAnalysis:
     jpeg = encoded(animated.frame(0.0, **moved), _QUALITY)
-    return analyser.analyse_frame(jpeg, FrameRequest()).faces
+    return analyser.analyse_frame(jpeg, FrameRequest())
 
 
-def _is_watched(faces: Sequence[Face]) -> bool:
-    """Whether somebody stands behind, whom the kiosk would ask to step back."""
-    least_area = DialoguePolicy().bystander_share * faces[0].box.area
-    return any(other.box.area >= least_area for other in faces[1:])
-
-
-def _move_seen(action: Action, rest: Posture, face: Face) -> bool:
+def _move_seen(action: Action, rest: Posture, face: Face | None) -> bool:
+    if face is None:
+        return False
     return Movement.between(rest, Posture.of(face), ActionThresholds()).share(action) >= 1
 
 

@@ -219,8 +219,7 @@ class CheckInDialogue:
 
     def _step_without_face(self, at_ms: float) -> Step:
         if self._visit.face is None or at_ms - self._visit.seen_at_ms > self.policy.max_gap_ms:
-            self._start_again()
-            self._unsteady_since_ms = None
+            self._await_the_next()
         return self._answer()
 
     def _guide(self, problem: Problem, at_ms: float) -> Step:
@@ -350,7 +349,7 @@ class CheckInDialogue:
         if face is not None:
             self._visit.face = face
         if self._visit.has_become_strange(face, self.policy):
-            self._start_again()
+            self._await_the_next()
             return replace(self._step_with_face(analysis, at_ms), ended=PassEnd.OTHER_FACE)
         timed_out = at_ms - self._entered_at_ms > self.policy.pass_ms
         return self._answer(ended=PassEnd.TIMEOUT if timed_out else None)
@@ -392,13 +391,17 @@ class CheckInDialogue:
         self._phase = Phase.SEARCHING
         self._visit = self._new_visit()
 
+    def _await_the_next(self) -> None:
+        """Start again for somebody else, who has all the time to take off glasses."""
+        self._start_again()
+        self._unsteady_since_ms = None
+
     def _enter(self, phase: Phase, at_ms: float) -> None:
         self._phase, self._entered_at_ms = phase, at_ms
 
     def _leave(self, at_ms: float) -> None:
         face = self._visit.face
-        self._start_again()
-        self._unsteady_since_ms = None
+        self._await_the_next()
         self._visit.face, self._gone_since_ms = face, None
         self._enter(Phase.LEAVING, at_ms)
 
@@ -512,8 +515,7 @@ class CheckInDialogue:
 
     def _problem(self, analysis: FrameAnalysis, face: Face) -> Problem | None:
         """The first thing in the way. Closed eyes are none once a blink may come."""
-        others = [other.box.area for other in analysis.faces[1:]]
-        if others and max(others) >= self.policy.bystander_share * face.box.area:
+        if analysis.has_bystander(self.policy.bystander_share):
             return Problem.SEVERAL_FACES
         forgiven = set() if self._phase is Phase.GUIDING else {Problem.EYES_CLOSED}
         if self._visit.challenge is not None and self._visit.level is not Level.BLINK:

@@ -91,6 +91,7 @@ class Repetition:
 
     def measures(self) -> Iterator[Measure]:
         limits, repeated = self._limits, Refusal.REPEATED_FRAMES
+        stands_still = len(self._steps) >= limits.least_steps and self._stands_still()
         yield at_most(limits.max_stopped_ms, repeated, "stopped_ms", self._pace.stopped_ms)
         yield at_most(limits.max_uneven, repeated, "uneven", self._pace.uneven)
         yield at_most(limits.max_repeats, repeated, "repeats", self._repeats)
@@ -102,11 +103,11 @@ class Repetition:
             seam, splice, _, cuts = seams(self._steps)
             yield at_most(slower * limits.max_seam, Refusal.JUMP, "seam", seam)
             yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice)
-            if self._stands_still():
+            if stands_still:
                 yield at_most(slower * limits.max_cuts, Refusal.JUMP, "cuts", cuts)
         if len(self._nearest) >= limits.least_steps:
             yield at_most(limits.max_again, repeated, "again", self._again())
-        if len(self._backwards) >= limits.least_steps and self._stands_still():
+        if len(self._backwards) >= limits.least_steps and stands_still:
             backwards = self._out_of_order()
             yield at_most(limits.max_backwards, Refusal.OUT_OF_ORDER, "backwards", backwards)
         if self._steps and len(self._backwards) < limits.least_steps:
