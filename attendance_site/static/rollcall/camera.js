@@ -5,6 +5,7 @@ import { recall, remember } from "./memory.js";
 const RETRY_MS = 5000;
 const RETRIED = new Set(["missing", "busy", "lost"]);
 const LOWEST_QUALITY = 0.4;
+const UNTOLD_MS = 250; // after that it is looked for pictures of which the browser tells nothing
 
 const PROBLEM_BY_ERROR = {
   NotAllowedError: "denied",
@@ -22,18 +23,23 @@ export class Camera {
   #stream = null;
   #retry = null;
   #attempt = 0;
+  #pictures = 0;
+  #toldAt = -Infinity;
   #lastVideoTime = -1;
 
   /** "off", "starting", "ready" or "problem"; then `problem` says which. */
   status = "off";
   problem = null;
   devices = [];
+  /** Called with each picture that the camera has made, by browsers that tell. */
+  onPicture = () => {};
   /** Lowered when the server finds frames too large. */
   qualityFactor = 1;
 
   constructor(video, onChange) {
     this.#video = video;
     this.#onChange = onChange;
+    this.#listenForPictures();
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devicesChanged());
     navigator.permissions?.query({ name: "camera" }).then(
       (permission) => {
@@ -97,20 +103,32 @@ export class Camera {
     this.#fail("lost");
   }
 
-  /** True when the camera has made a picture since the last capture. */
-  get hasNewFrame() {
-    return (
-      this.status === "ready" &&
-      this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA &&
-      this.#video.currentTime !== this.#lastVideoTime
-    );
+  /** How many the camera has made so far. */
+  get pictures() {
+    const untold = performance.now() - this.#toldAt > UNTOLD_MS;
+    const there = this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    if (untold && there && this.#video.currentTime !== this.#lastVideoTime) this.#count();
+    return this.#pictures;
+  }
+
+  #count() {
+    this.#pictures += 1;
+    this.#lastVideoTime = this.#video.currentTime;
+  }
+
+  #listenForPictures() {
+    this.#video.requestVideoFrameCallback?.(() => {
+      this.#toldAt = performance.now();
+      this.#count();
+      this.#listenForPictures();
+      this.onPicture();
+    });
   }
 
   /** The picture of this moment as a JPEG blob, unmirrored, within the server's limits; null if there is none. */
   async capture(limits) {
     const { videoWidth, videoHeight } = this.#video;
     if (!videoWidth || !videoHeight) return null;
-    this.#lastVideoTime = this.#video.currentTime;
     const size = frameSize(videoWidth, videoHeight, limits);
     const crop = coveringCrop(videoWidth, videoHeight, size.width / size.height);
     this.#canvas.width = size.width;
@@ -139,7 +157,6 @@ export class Camera {
     this.#stream = stream;
     this.#track.addEventListener("ended", () => this.#fail("lost"));
     this.#video.srcObject = stream;
-    this.#lastVideoTime = -1;
     // The promise waits for the first picture; a hidden page may never get one, so do not.
     this.#video.play().catch(() => {});
     await this.#listDevices();

@@ -1,6 +1,13 @@
-/** Sends the camera's pictures: one in flight, and no faster than the server wants. */
+/**
+ * Sends the camera's pictures: one in flight, and no faster than the server wants.
+ *
+ * A picture is sent as soon as the camera has made it, so that the server, which sees only when
+ * frames come, knows how far apart they were taken. One that the page had shown for a while would
+ * be older than it seems, by more or less each time, and a steady movement would look jerky.
+ */
 
 const NEW_PICTURE_MS = 15; // how soon to look again for a new picture of the camera
+const EARLY_MS = 20; // rather so much too soon than a whole picture too late
 const CAMERA_STALLED_MS = 6000; // some need seconds for their first picture
 
 export class FramePump {
@@ -11,7 +18,7 @@ export class FramePump {
   #timer = null;
   #capturing = false;
   #lastSent = -Infinity;
-  #starvedSince = null;
+  #wanted = null; // since when a picture is, and how many there were then
 
   /** `mayGo` tells whether a frame is wanted now, `intervalMs` how long after the one before. */
   constructor(camera, socket, { mayGo, intervalMs }) {
@@ -19,24 +26,25 @@ export class FramePump {
     this.#socket = socket;
     this.#mayGo = () => socket.free && camera.status === "ready" && !document.hidden && mayGo();
     this.#intervalMs = intervalMs;
+    camera.onPicture = this.pump;
   }
 
   /** Send a frame, or look again when one may go. Call it whenever something has changed. */
   pump = () => {
     clearTimeout(this.#timer);
-    const starved = this.#starvedSince;
-    this.#starvedSince = null;
+    const wanted = this.#wanted;
+    this.#wanted = null;
     if (!this.#mayGo() || this.#capturing) return;
     const now = performance.now();
-    const wait = this.#lastSent + this.#intervalMs() - now;
+    const wait = this.#lastSent + this.#intervalMs() - EARLY_MS - now;
     if (wait > 0) {
       this.#timer = setTimeout(this.pump, wait);
-    } else if (this.#camera.hasNewFrame) {
+    } else if (wanted && this.#camera.pictures > wanted.pictures) {
       this.#send();
-    } else if (starved !== null && now - starved > CAMERA_STALLED_MS) {
+    } else if (wanted && now - wanted.since > CAMERA_STALLED_MS) {
       this.#camera.giveUp();
     } else {
-      this.#starvedSince = starved ?? now;
+      this.#wanted = wanted ?? { since: now, pictures: this.#camera.pictures };
       this.#timer = setTimeout(this.pump, NEW_PICTURE_MS);
     }
   };
