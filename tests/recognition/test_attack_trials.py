@@ -17,7 +17,14 @@ from recognition.attack_trials import AttackPlan, KeptOutcomes, trials_of
 from recognition.engine.analysis import Analyser
 from recognition.engine.attacks.people import Candidate, Unsuitable, candidate
 from recognition.engine.attacks.species import Species, live_clip
-from recognition.engine.attacks.trials import Baselines, Trial, Verdict, play, play_for_baselines
+from recognition.engine.attacks.trials import (
+    Baselines,
+    Line,
+    Trial,
+    Verdict,
+    play,
+    play_for_baselines,
+)
 from recognition.engine.images import decode_photo
 from recognition.engine.liveness.actions import Level
 from recognition.engine.models import ModelChoice, load_models
@@ -52,13 +59,28 @@ def trial(species: Species | None, who: Candidate, *, seed: int = 1) -> Trial:
 # Clips through the engine
 
 
-@pytest.mark.parametrize("level", [Level.CHALLENGE, Level.BLINK])
+@pytest.mark.parametrize("level", Level)
 def test_a_living_person_gets_in(analyser: Analyser, eileen: Candidate, level: Level) -> None:
     verdict = play(trial(None, eileen, seed=2), analyser, level)
 
     assert (verdict.accepted, verdict.reason) == (True, "")
     assert verdict.trace["passive"]
     assert verdict.after_ms < 20_000
+
+
+def test_frames_are_on_their_way_for_longer_or_shorter_and_none_overtakes_another() -> None:
+    taken_ms = [80.0 * number for number in range(200)]
+    means = []
+    for seed in range(20):
+        line = Line(seed)
+        arrived_ms = [line.arrives_ms(one) for one in taken_ms]
+        assert arrived_ms == sorted(arrived_ms)
+        took_ms = [arrived - taken for arrived, taken in zip(arrived_ms, taken_ms, strict=True)]
+        assert min(took_ms) >= 0
+        means.append(sum(took_ms) / len(took_ms))
+
+    assert min(means) < 8
+    assert 18 < max(means) < 40
 
 
 def test_a_print_does_not_get_in(analyser: Analyser, eileen: Candidate) -> None:

@@ -27,10 +27,25 @@ PATIENCE_MS = 40_000.0
 #: (Rosebrock, "Eye blink detection with OpenCV, Python, and dlib", 2017).
 TUTORIAL_EAR = 0.2
 TUTORIAL_FRAMES = 3
+#: How much longer than the quickest a frame takes from camera to server, in the mean, by clip.
+_MEAN_DELAY_MS = (2.0, 25.0)
 _BLINK_ASKED_MS = 1000.0
 _BLINK_WAITED_MS = 5000.0
 _FRAMES_FOR_MODEL = 5
 _NO_VERDICT = "no_verdict"
+
+
+class Line:
+    """The way from camera to server: some frames take longer than others, none overtakes one."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 2])
+        self._mean_ms = self._rng.uniform(*_MEAN_DELAY_MS)
+        self._last_ms = 0.0
+
+    def arrives_ms(self, taken_ms: float) -> float:
+        self._last_ms = max(self._last_ms, taken_ms + self._rng.exponential(self._mean_ms))
+        return self._last_ms
 
 
 class SpoofModel(Protocol):
@@ -89,11 +104,11 @@ class Baselines:
 def play(trial: Trial, analyser: Analyser, level: Level) -> Verdict:
     """Show the clip to a kiosk that asks as ``level`` says."""
     dialogue = CheckInDialogue(draw=random.Random(trial.seed).random, liveness=level)  # noqa: S311
-    clip, prompt, at_ms, frames = trial.clip(level), Prompt(), 0.0, 0
+    clip, line, prompt, at_ms, frames = trial.clip(level), Line(trial.seed), Prompt(), 0.0, 0
     while at_ms < PATIENCE_MS:
         frames += 1
         analysis = analyser.analyse_frame(clip.jpeg(at_ms, prompt), dialogue.request())
-        step = dialogue.step(analysis, at_ms)
+        step = dialogue.step(analysis, line.arrives_ms(at_ms))
         if step.probe is not None:
             own = _is_attackers_own(trial, step.probe.embedding)
             reason = "attackers_own_face" if own else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,8 +100,9 @@ class Repetition:
         yield at_most(limits.max_jerks, repeated, "jerks", self._jerks)
         if len(self._steps) >= limits.least_steps:
             # The fewer frames a second, the more of a movement lies in a single step.
-            slower = max(1.0, self._frame_ms(self._seen[-1].at_ms) / limits.usual_frame_ms)
-            seam, splice, _, cuts = seams(self._steps)
+            frame_ms = self._frame_ms(self._seen[-1].at_ms)
+            slower = math.sqrt(max(1.0, frame_ms / limits.usual_frame_ms))
+            seam, splice, cuts = seams(self._steps)
             yield at_most(slower * limits.max_seam, Refusal.JUMP, "seam", seam)
             yield at_most(slower * limits.max_splice, Refusal.JUMP, "splice", splice)
             if stands_still:
@@ -240,20 +242,20 @@ class _Retracing:
                 self.longest_ms = max(self.longest_ms, sum(run_ms))
 
 
-def seams(steps: Sequence[_Step]) -> tuple[float, float, float, float]:
-    """How many times as large as both its neighbours a step is: the largest four of a visit.
+def seams(steps: Sequence[_Step]) -> tuple[float, float, float]:
+    """How many times as large as both its neighbours a step is: the largest three of a visit.
 
     A movement begins and ends; where a recording begins anew, a single step is large, and where it
     was cut into another one, once in and once out. A step that took longer may be larger by as
     much.
     """
     if len(steps) < 6:
-        return 0.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0
     size, took_ms = np.array([(one.size, one.took_ms) for one in steps]).T
     longer = np.maximum(1.0, took_ms[1:-1] / np.stack([took_ms[:-2], took_ms[2:]]))
     neighbours = (longer * np.stack([size[:-2], size[2:]])).max(axis=0)
-    fourth, third, second, first = np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-4:].tolist()
-    return first, second, third, fourth
+    third, second, first = np.sort(size[1:-1] / np.maximum(neighbours, 1e-3))[-3:].tolist()
+    return first, second, third
 
 
 def unevenness(first: _Step, second: _Step) -> float:
