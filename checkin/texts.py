@@ -33,6 +33,8 @@ HINT_TEXTS = {
     Hint.OPEN_MOUTH: _("Open your mouth"),
     Hint.OPEN_WIDER: _("Open your mouth wider"),
     Hint.CLOSE_MOUTH: _("Close your mouth again"),
+    Hint.HOLD: _("Stay like this"),
+    Hint.HOLD_LONGER: _("Again, and stay until told otherwise"),
     Hint.OTHER_ACTION: _("Not quite: watch for the next one"),
     Hint.SOMETHING_ELSE: _("Never mind, try something else"),
     Hint.WAIT: _("One moment"),

@@ -66,6 +66,10 @@ class ActionThresholds:
     #: the second, face and mouth are at rest.
     under_way_share: float = 0.5
     rest_share: float = 0.5
+    #: What has to be kept up is, while it is beyond the first. Who is told to come back has begun
+    #: to once it is below the second, of how far it was then.
+    held_share: float = 0.7
+    let_go_share: float = 0.8
     #: Another movement this clear, and clearer than what was asked, is another action.
     other_share: float = 1.3
     #: Frames in a row for what was asked, for another action, and for being at rest again. With two
@@ -220,6 +224,12 @@ class DialoguePolicy:
     #: moves before that has not done what was asked: a recording that goes on falls behind.
     pause_min_ms: float = 300.0
     pause_max_ms: float = 1300.0
+    #: Where three actions are asked, head and mouth stay where they were asked to for a random time
+    #: in this range, and begin to come back within the last after that is told. Who is later is
+    #: asked for something else.
+    hold_min_ms: float = 300.0
+    hold_max_ms: float = 2300.0
+    let_go_ms: float = 1200.0
     #: How long the way back to rest may take, after an action or before the next sequence.
     return_ms: float = 4000.0
     #: Who is half-way for this long is told to go on.

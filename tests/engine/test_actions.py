@@ -46,15 +46,24 @@ def test_the_first_level_is_one_blink() -> None:
     assert sequences(Level.BLINK) == ((Action.BLINK_ONCE,),)
 
 
-@pytest.mark.parametrize(("level", "length"), [(Level.CHALLENGE, 2), (Level.STRICT, 3)])
-def test_the_others_mix_a_movement_of_the_head_with_eyes_or_mouth(
-    level: Level, length: int
-) -> None:
+@pytest.mark.parametrize(("level", "count"), [(Level.CHALLENGE, 2), (Level.STRICT, 3)])
+def test_the_others_mix_a_movement_of_the_head_with_eyes_or_mouth(level: Level, count: int) -> None:
     for actions in sequences(level):
         kinds = kinds_of(actions)
-        assert len(actions) == len(kinds) == length
+        assert len(set(actions)) == len(actions) == count
         assert kinds & HEAD
         assert kinds & FACE
+
+
+def test_three_actions_may_be_turns_to_both_sides_and_are_never_blinks_twice_over() -> None:
+    twice = [
+        {one for one in actions if sum(KIND_OF[one] is KIND_OF[other] for other in actions) > 1}
+        for actions in sequences(Level.STRICT)
+    ]
+    assert {frozenset(one) for one in twice} == {
+        frozenset(),
+        frozenset({Action.TURN_LEFT, Action.TURN_RIGHT}),
+    }
 
 
 @pytest.mark.parametrize("level", [Level.CHALLENGE, Level.STRICT])
@@ -165,7 +174,9 @@ def test_a_movement_is_a_share_of_what_is_asked(
 class Asked:
     """A challenge that is shown faces, ten a second, from its beginning on."""
 
-    def __init__(self, *actions: Action, rest: Posture = REST, draw: float = 0.0) -> None:
+    def __init__(
+        self, *actions: Action, rest: Posture = REST, draw: float = 0.0, held: bool = False
+    ) -> None:
         self.at_ms = 0.0
         self.challenge = Challenge(
             nonce="n",
@@ -175,6 +186,7 @@ class Asked:
             policy=POLICY,
             thresholds=LIMITS,
             draw=lambda: draw,
+            held=held,
         )
 
     def show(
@@ -328,6 +340,84 @@ def test_who_does_not_come_back_to_rest_in_time_is_told_apart() -> None:
     seen = asked.show(*[a_face(yaw=22)] * (2 + int(POLICY.return_ms / FRAME_MS)))
     assert seen is Seen.GOING_ON
     assert asked.show(a_face(yaw=22)) is Seen.NOT_BACK
+
+
+# Movements that are kept up until something else is said
+
+
+def held_ms(draw: float) -> float:
+    return POLICY.hold_min_ms + draw * (POLICY.hold_max_ms - POLICY.hold_min_ms)
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.4, 0.999])
+@pytest.mark.parametrize(("action", "posture"), DONE_BY.items())
+def test_a_held_movement_counts_after_a_drawn_time(
+    action: Action, posture: dict[str, float], draw: float
+) -> None:
+    asked = Asked(action, draw=draw, held=True)
+    asked.rest(3)
+    asked.show(*[a_face(**posture)] * 2)
+    assert asked.challenge.is_held
+    reached_at_ms = asked.at_ms
+    while asked.challenge.asked is action and asked.at_ms < 10_000:
+        asked.show(a_face(**posture))
+    assert asked.at_ms - reached_at_ms == pytest.approx(held_ms(draw), abs=FRAME_MS)
+    asked.show(a_face(**posture))
+    assert asked.rest(2) is Seen.DONE
+    assert asked.challenge.deeds[0].trace()["let_go_ms"] == 2 * FRAME_MS
+
+
+def test_a_held_head_may_sway_a_little() -> None:
+    asked = Asked(Action.TURN_LEFT, draw=0.5, held=True)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=19), a_face(yaw=20), a_face(yaw=15), a_face(yaw=17)] * 4)
+    assert asked.challenge.asked is None
+
+
+def test_a_movement_that_is_left_too_early_is_done_again() -> None:
+    asked = Asked(Action.TURN_LEFT, draw=0.5, held=True)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=22)] * 5)
+    assert not asked.challenge.was_left_early
+    asked.rest(3)
+    assert asked.challenge.was_left_early
+    assert asked.challenge.deeds == []
+    asked.show(*[a_face(yaw=22)] * 10)
+    assert not asked.challenge.was_left_early
+    asked.show(*[a_face(yaw=22)] * 5)
+    assert asked.rest(2) is Seen.DONE
+
+
+def test_who_does_not_leave_a_movement_when_told_has_not_done_it() -> None:
+    asked = Asked(Action.TURN_LEFT, Action.LOOK_UP, held=True)
+    asked.rest(3)
+    frames = 2 + int((POLICY.hold_min_ms + POLICY.let_go_ms) / FRAME_MS)
+    assert asked.show(*[a_face(yaw=22)] * frames) is Seen.GOING_ON
+    assert (asked.challenge.asked, len(asked.challenge.deeds)) == (None, 1)
+    assert asked.show(a_face(yaw=22)) is Seen.NOT_DONE
+    assert (asked.challenge.asked, asked.challenge.deeds) == (Action.TURN_LEFT, [])
+
+
+def test_who_has_begun_to_come_back_may_take_longer() -> None:
+    asked = Asked(Action.TURN_LEFT, held=True)
+    asked.rest(3)
+    asked.show(*[a_face(yaw=25)] * 6, a_face(yaw=18))
+    assert asked.show(*[a_face(yaw=12)] * 15) is Seen.GOING_ON
+    assert asked.rest(2) is Seen.DONE
+
+
+def test_there_is_as_much_time_for_a_movement_however_long_it_is_held() -> None:
+    asked = Asked(Action.TURN_LEFT, draw=0.999, held=True)
+    asked.rest(int(POLICY.challenge_ms / FRAME_MS) - 2)
+    assert asked.show(*[a_face(yaw=22)] * int(held_ms(0.999) / FRAME_MS + 3)) is Seen.GOING_ON
+    assert asked.rest(2) is Seen.DONE
+
+
+def test_a_blink_is_not_held() -> None:
+    asked = Asked(Action.BLINK_ONCE, draw=0.999, held=True)
+    asked.rest(3)
+    asked.blink()
+    assert len(asked.challenge.deeds) == 1
 
 
 OTHERS = [

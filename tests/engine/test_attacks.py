@@ -27,7 +27,7 @@ from recognition.engine.attacks.portraits import (
 )
 from recognition.engine.attacks.sheets import Placement, bent_sheet, flat_sheet, homography
 from recognition.engine.attacks.species import Clip, Species, attack_clip, live_clip
-from recognition.engine.liveness.actions import Action
+from recognition.engine.liveness.actions import Action, Level
 from recognition.engine.types import Face, FrameRequest, Image
 from tests.support.portraits import as_jpeg, astronaut
 
@@ -408,6 +408,27 @@ def test_an_injection_with_a_library_plays_the_action_that_is_asked(
     yaws = [face.pose.yaw for face in faces(analyser, frames(clip, TURN, until_ms=2500))]
 
     assert max(yaws[8:]) - np.median(yaws[:5]) > 12
+
+
+def test_some_libraries_stay_in_an_action_until_the_way_back_is_told(
+    analyser: Analyser, eileen: Portrait, mirrored: Portrait
+) -> None:
+    asked = {**ASKED_AT_ONCE, 2500.0: Prompt()}
+
+    def turned(level: Level, seed: int) -> tuple[bool, bool]:
+        """Whether the head is still turned when the way back is told, and a second after that."""
+        clip = attack_clip(Species.REORDERED_FRAMES, eileen, mirrored, seed, fps=FPS, level=level)
+        sent = frames(clip, asked, until_ms=4200)
+        then, later = (
+            np.median([face.pose.yaw for face in faces(analyser, sent[number : number + 3])])
+            for number in (23, 39)
+        )
+        return bool(then > 10), bool(later > 10)
+
+    stays = [turned(Level.STRICT, seed) for seed in range(6)]
+    assert {then for then, _ in stays} == {True, False}
+    assert {later for _, later in stays} == {False}
+    assert turned(Level.CHALLENGE, [then for then, _ in stays].index(True)) == (False, False)
 
 
 # A swap

@@ -51,8 +51,10 @@ class Door(Kiosk):
 
     def does(self, action: Action, *, person: int = ALICE) -> None:
         if action in DONE_BY:
-            for _ in range(3):
-                if decided(self.show(a_face(**DONE_BY[action]), person=person)):
+            for number in range(60):
+                step = self.show(a_face(**DONE_BY[action]), person=person)
+                stays = step.asked is not None and step.asked.action is action
+                if decided(step) or (number >= 2 and not stays):
                     return
             return
         for _ in range(2 if action is Action.BLINK_TWICE else 1):
@@ -227,6 +229,51 @@ def test_a_head_turned_far_is_no_fault_while_it_is_asked_for() -> None:
     assert door.serve(Door.does).probe is not None
 
 
+def hints_of_a_head_that_is_turned(level: Level, *, left_early: bool) -> list[Hint]:
+    """What is said from when the head is turned until it may come back."""
+    for seed in range(100):
+        door = a_door(level, seed=seed)
+        if KIND_OF[action := door.until_asked()] is Kind.TURN:
+            break
+    began = len(door.steps)
+    if left_early:
+        door.show(a_face(**DONE_BY[action]))
+        door.show(a_face(**DONE_BY[action]))
+        for _ in range(4):
+            door.show(a_face())
+    door.does(action)
+    return [step.hint for step in door.steps[began:-1]]
+
+
+def test_three_actions_are_kept_up_until_told_otherwise() -> None:
+    said = hints_of_a_head_that_is_turned(Level.STRICT, left_early=False)
+    assert said[-1] is Hint.HOLD
+    assert said.count(Hint.HOLD) >= POLICY.hold_min_ms / FRAME_MS - 1
+    assert Hint.HOLD not in hints_of_a_head_that_is_turned(Level.CHALLENGE, left_early=False)
+
+
+def test_who_leaves_too_early_is_told_what_is_missing() -> None:
+    said = hints_of_a_head_that_is_turned(Level.STRICT, left_early=True)
+    assert said.index(Hint.HOLD) < said.index(Hint.HOLD_LONGER)
+    assert said[-1] is Hint.HOLD
+
+
+@pytest.mark.parametrize("frames", [4, 45])
+def test_a_recording_leaves_too_early_or_too_late(frames: int) -> None:
+    def plays(door: Door, action: Action) -> None:
+        if action not in DONE_BY:
+            door.does(action)
+            return
+        for _ in range(frames):
+            if decided(door.show(a_face(**DONE_BY[action]))):
+                return
+        door.until(lambda step: decided(step) or door.asked() is not action)
+
+    for seed in range(4):
+        step = a_door(Level.STRICT, seed=seed).serve(plays)
+        assert step.refusal is Refusal.NO_ACTION
+
+
 # Glasses that landmarks take for lids
 
 
@@ -307,14 +354,15 @@ def test_what_was_done_before_a_missing_action_counts_on() -> None:
         done = door.until_asked()
         door.does(done)
         leaves_it(door, door.until_asked())
-        asked_before = len(door.steps)
+        door.until_asked()
+        asked = door.steps[-1].asked
+        assert asked is not None
+        assert asked.number == 2
         step = door.serve(Door.does)
         assert step.probe is not None
         first, *others = [deed["action"] for deed in step.probe.trace["actions"]]
         assert first is done
-        assert len(others) == 2
-        asked = {one.asked.action for one in door.steps[asked_before:] if one.asked}
-        assert done not in asked
+        assert len({done, *others}) == 3
 
 
 def test_after_another_action_everything_is_asked_for_anew() -> None:

@@ -13,6 +13,8 @@ from recognition.engine.synthesis import blink_closure
 
 #: From seeing the prompt to the first movement.
 REACTION_MS = (250.0, 900.0)
+#: For how long who is not told otherwise stays where a head was turned to.
+HOLD_MS = (300.0, 900.0)
 _BLINK_MS = (170.0, 400.0)  # asked for; spontaneous ones are shorter
 _SPONTANEOUS_BLINK_MS = (110.0, 260.0)
 _MEAN_BETWEEN_BLINKS_MS = 5000.0
@@ -251,10 +253,12 @@ def one_after_another(
     rng: np.random.Generator,
     *,
     pause_ms: tuple[float, float] = (0.0, 0.0),
+    hold_ms: tuple[float, float] = HOLD_MS,
 ) -> tuple[list[Gesture], float]:
     """These actions as somebody does them in front of the own camera; the second is their end.
 
-    Between two of them passes a time in the range ``pause_ms``, and that of a reaction.
+    Between two of them passes a time in the range ``pause_ms``, and that of a reaction; head and
+    mouth stay where they went for one in the range ``hold_ms``.
     """
     done: list[Gesture] = []
     at_ms = from_ms
@@ -263,7 +267,7 @@ def one_after_another(
         starts_ms = at_ms + paused_ms + rng.uniform(*REACTION_MS)
         one = gesture(action, starts_ms, rng)
         if not one.is_blink:
-            one.until_ms = starts_ms + one.ramp_ms + rng.uniform(300, 900)
+            one.until_ms = starts_ms + one.ramp_ms + rng.uniform(*hold_ms)
         done.append(one)
         at_ms = one.ends_ms
     return done, at_ms

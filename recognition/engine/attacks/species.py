@@ -19,6 +19,7 @@ import numpy as np
 from recognition.engine.attacks.camera import Camera, Grain, decoded, encoded
 from recognition.engine.attacks.displays import Display
 from recognition.engine.attacks.performance import (
+    HOLD_MS,
     REST,
     Expression,
     Gesture,
@@ -424,13 +425,18 @@ def _guessed(
 ) -> tuple[list[Gesture], float]:
     """So many of the sequences that the level may ask for, one after the other, and their end.
 
-    Half of the attackers know a kiosk's pauses, and leave as much between two actions.
+    Half of the attackers know a kiosk's times: they leave as much between two actions as it does,
+    and stay for as long as it asks for.
     """
     choices = sequences(level)
     guessed = [choices[int(rng.integers(len(choices)))] for _ in range(sequences_of_it)]
+    actions = chain.from_iterable(guessed)
+    if rng.random() < 0.5:
+        return one_after_another(actions, from_ms, rng)
     policy = DialoguePolicy()
-    pause_ms = (policy.pause_min_ms, policy.pause_max_ms) if rng.random() < 0.5 else (0.0, 0.0)
-    return one_after_another(chain.from_iterable(guessed), from_ms, rng, pause_ms=pause_ms)
+    pause_ms = policy.pause_min_ms, policy.pause_max_ms
+    hold_ms = (policy.hold_min_ms, policy.hold_max_ms) if level is Level.STRICT else HOLD_MS
+    return one_after_another(actions, from_ms, rng, pause_ms=pause_ms, hold_ms=hold_ms)
 
 
 def _phone_clip(
@@ -541,8 +547,19 @@ class _Loop:
         return self._recorder.next_ms(at_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """One action, and how many of its frames, from the last back, are played in any case."""
+
+    frames: list[bytes]
+    last_frames: int
+
+
 class _Library:
     """A recording of every action, played when it is asked for; in between, idle frames wait.
+
+    Half of the attackers know that movements may have to be kept up: theirs last for long, and what
+    is left of it is passed over once the way back is told.
 
     ``order`` chooses the idle frame: from the number of frames sent while waiting so far, over all
     waits, and the number of idle frames that there are.
@@ -551,6 +568,7 @@ class _Library:
     def __init__(
         self,
         victim: Portrait,
+        level: Level,
         rng: np.random.Generator,
         camera: Camera,
         *,
@@ -560,19 +578,25 @@ class _Library:
         self._rng = rng
         self._order = order
         self._idle = self._recorder.take([], rng.uniform(900, 2200))
-        self._actions: dict[Action, list[bytes]] = {}
+        self._stays = level is Level.STRICT and bool(rng.random() < 0.5)
+        self._actions: dict[Action, _Recorded] = {}
         self._waited = 0
         self._asked: Action | None = None
-        self._plays_from_ms = math.inf
+        self._answers_from_ms = math.inf
         self._playing: list[bytes] = []
+        self._last_frames = 0
 
     def jpeg(self, at_ms: float, prompt: Prompt) -> bytes:
         if prompt.action is not self._asked:
             self._asked = prompt.action
-            self._plays_from_ms = at_ms + self._rng.uniform(*_INJECTION_REACTION_MS)
-        if self._asked is not None and at_ms >= self._plays_from_ms and not self._playing:
-            self._playing = list(self._recorded(self._asked))
-            self._plays_from_ms = at_ms + 2500
+            self._answers_from_ms = at_ms + self._rng.uniform(*_INJECTION_REACTION_MS)
+        if at_ms >= self._answers_from_ms:
+            if self._asked is None:
+                del self._playing[: -self._last_frames]
+            elif not self._playing:
+                recorded = self._recorded(self._asked)
+                self._playing, self._last_frames = list(recorded.frames), recorded.last_frames
+                self._answers_from_ms = at_ms + 2500
         if self._playing:
             return self._recorder.send(self._playing.pop(0))
         frame = self._idle[self._order(self._waited, len(self._idle))]
@@ -582,12 +606,16 @@ class _Library:
     def next_ms(self, at_ms: float) -> float:
         return self._recorder.next_ms(at_ms)
 
-    def _recorded(self, action: Action) -> list[bytes]:
+    def _recorded(self, action: Action) -> _Recorded:
         if action not in self._actions:
             one = gesture(action, 60.0, self._rng)
             if not one.is_blink:
-                one.until_ms = one.from_ms + one.ramp_ms + self._rng.uniform(300, 700)
-            self._actions[action] = self._recorder.take([one], one.ends_ms + 150)
+                stays_ms = DialoguePolicy().hold_max_ms if self._stays else 0.0
+                one.until_ms = one.from_ms + one.ramp_ms + stays_ms + self._rng.uniform(300, 700)
+            ends_ms = one.ends_ms + 150
+            frames = self._recorder.take([one], ends_ms)
+            on_the_way_back = 1 - one.until_ms / ends_ms if self._stays and not one.is_blink else 1
+            self._actions[action] = _Recorded(frames, math.ceil(on_the_way_back * len(frames)))
         return self._actions[action]
 
 
@@ -606,7 +634,7 @@ def _duplicated_clip(
     def order(waited: int, frames: int) -> int:
         return min(waited // times, frames - 1)
 
-    return _Library(victim, rng, camera, order=order)
+    return _Library(victim, level, rng, camera, order=order)
 
 
 def _reordered_clip(
@@ -622,7 +650,7 @@ def _reordered_clip(
             return int(np.random.default_rng(salt + cycle).permutation(frames)[place])
         return place if cycle % 2 == 0 else frames - 1 - place
 
-    return _Library(victim, rng, camera, order=order)
+    return _Library(victim, level, rng, camera, order=order)
 
 
 def _face_swap_clip(

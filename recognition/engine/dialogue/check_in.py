@@ -263,7 +263,8 @@ class CheckInDialogue:
         if not self._visit.keep(face, self._likeness_asked(challenge), phase=self._phase):
             return self._answer(refusal=Refusal.IDENTITY_CHANGED)
         seen = challenge.add(face, blink, at_ms, eyes_closed=self._visit.tracker.eyes_closed)
-        self._visit.showed_life = self._visit.showed_life or bool(challenge.deeds)
+        shows_life = bool(challenge.deeds) or challenge.is_held
+        self._visit.showed_life = self._visit.showed_life or shows_life
         match seen:
             case Seen.DONE:
                 self._enter(Phase.MATCHING, at_ms)
@@ -434,6 +435,7 @@ class CheckInDialogue:
             policy=self.policy,
             thresholds=thresholds,
             draw=self._draw,
+            held=self._visit.level is Level.STRICT,
             done=done,
         )
         self._enter(Phase.CHALLENGE, at_ms)
@@ -489,6 +491,10 @@ class CheckInDialogue:
         if self._phase is not Phase.CHALLENGE:
             return None
         if challenge.asked is not None:
+            if challenge.is_held:
+                return Hint.HOLD
+            if challenge.was_left_early:
+                return Hint.HOLD_LONGER
             if challenge.is_half_way(at_ms):
                 return HINT_HALF_WAY[challenge.asked]
             unseen = challenge.is_not_seen(at_ms)

@@ -48,6 +48,8 @@ class Hint(StrEnum):
     OPEN_MOUTH = "open_mouth"
     OPEN_WIDER = "open_wider"
     CLOSE_MOUTH = "close_mouth"
+    HOLD = "hold"
+    HOLD_LONGER = "hold_longer"
     OTHER_ACTION = "other_action"
     SOMETHING_ELSE = "something_else"
     WAIT = "wait"

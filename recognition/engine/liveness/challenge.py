@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -51,13 +51,19 @@ class _Asked(ABC):
     Attributes:
         share: how much of it is done, 0 to 1.
         since_ms: when it began to show; None while nothing of it shows.
+        hold_ms: for how long it has to be kept up, until something else is said.
+        is_held: whether it is done and being kept up.
+        left_early: whether it was not kept up for long enough.
     """
 
-    def __init__(self, action: Action, at_ms: float) -> None:
+    def __init__(self, action: Action, at_ms: float, *, hold_ms: float = 0.0) -> None:
         self.action = action
         self.at_ms = at_ms
+        self.hold_ms = hold_ms
         self.share = 0.0
         self.since_ms: float | None = None
+        self.is_held = False
+        self.left_early = False
         self._embedded = False
 
     @property
@@ -71,15 +77,22 @@ class _Asked(ABC):
 
 
 class _AskedMovement(_Asked):
-    """Head or mouth: as far as asked, in some frames one after the other."""
+    """Head or mouth: as far as asked, in some frames one after the other, and for ``hold_ms``."""
 
     def __init__(
-        self, action: Action, at_ms: float, *, thresholds: ActionThresholds, reaction_ms: float
+        self,
+        action: Action,
+        at_ms: float,
+        *,
+        thresholds: ActionThresholds,
+        reaction_ms: float,
+        hold_ms: float,
     ) -> None:
-        super().__init__(action, at_ms)
+        super().__init__(action, at_ms, hold_ms=hold_ms)
         self._thresholds = thresholds
         self._reaction_ms = reaction_ms
-        self._held = 0
+        self._frames = 0
+        self._held_from_ms = 0.0
         self._furthest = 0.0
 
     @property
@@ -87,20 +100,24 @@ class _AskedMovement(_Asked):
         return self.since_ms is not None and not self._embedded
 
     def add(self, frame: _Frame) -> Deed | None:
-        share = frame.movement.share(self.action)
+        limits, share = self._thresholds, frame.movement.share(self.action)
         self.share = min(1.0, max(0.0, share))
-        if share < self._thresholds.under_way_share:
-            self.since_ms, self._held = None, 0
+        if share < (limits.held_share if self.is_held else limits.under_way_share):
+            self.left_early = self.left_early or self.is_held
+            self.since_ms, self.is_held, self._frames = None, False, 0
             return None
         if self.since_ms is None:
             self.since_ms = frame.at_ms
         self._embedded = self._embedded or frame.face.embedding is not None
         self._furthest = max(self._furthest, share)
-        self._held = self._held + 1 if share >= 1 else 0
+        self._frames = self._frames + 1 if share >= 1 else 0
         reaction_ms = self.since_ms - self.at_ms
-        done = self._held >= self._thresholds.hold_frames and self._embedded
         # Faster than anybody reacts: it would have come unasked too.
-        if not done or reaction_ms < self._reaction_ms:
+        done = self._frames >= limits.hold_frames and reaction_ms >= self._reaction_ms
+        if done and not self.is_held:
+            self.is_held, self._held_from_ms = True, frame.at_ms
+        held_ms = frame.at_ms - self._held_from_ms
+        if not self.is_held or not self._embedded or held_ms < self.hold_ms:
             return None
         figures = {
             "took_ms": round(frame.at_ms - self.since_ms),
@@ -154,6 +171,14 @@ class _AskedBlinks(_Asked):
         return Deed(self.action, first.closed_from_ms - self.at_ms, figures)
 
 
+@dataclass(frozen=True, slots=True)
+class _Release:
+    """When somebody was told to come back from a movement, and how far out they were then."""
+
+    told_at_ms: float
+    share: float
+
+
 class Challenge:
     """A sequence that is being asked. Feed it every frame of the face, in order.
 
@@ -161,8 +186,12 @@ class Challenge:
     returns to where it rests, so that nothing counts twice. The next action is asked after a random
     pause; whoever moves in it rests and waits anew.
 
+    Where movements are ``held``, they are kept up for a random time, until the way back is told,
+    and left soon after that: when a recording leaves them was settled before.
+
     Args:
-        draw: returns a random number from 0 up to 1, for the length of each pause.
+        held: whether movements are to be kept up until something else is said.
+        draw: returns a random number from 0 up to 1, for each pause and for how long is held.
         done: the first of the actions, where they were done before and need not be shown again.
 
     Attributes:
@@ -181,6 +210,7 @@ class Challenge:
         policy: DialoguePolicy,
         thresholds: ActionThresholds,
         draw: Callable[[], float],
+        held: bool = False,
         done: Sequence[Deed] = (),
     ) -> None:
         self.nonce = nonce
@@ -192,9 +222,11 @@ class Challenge:
         self._policy = policy
         self._thresholds = thresholds
         self._draw = draw
+        self._held = held
         self._frames_at_rest = 0
         self._other_frames = 0
         self._returning_since_ms: float | None = None
+        self._release: _Release | None = None
         self._pause_until_ms: float | None = None
         self._early_frames = 0
         self._asked = self._ask(at_ms)
@@ -224,6 +256,16 @@ class Challenge:
     def wants_embedding(self) -> bool:
         return self.asked is not None and self._asked.wants_embedding
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the action is done and has to be kept up until something else is said."""
+        return self.asked is not None and self._asked.is_held
+
+    @property
+    def was_left_early(self) -> bool:
+        """Whether the action was done, but not kept up, and nothing of it shows any more."""
+        return self.asked is not None and self._asked.left_early and self._asked.since_ms is None
+
     def is_half_way(self, at_ms: float) -> bool:
         """Whether the action has stood still on its way for long enough to say what is missing."""
         since_ms = self._asked.since_ms
@@ -251,10 +293,12 @@ class Challenge:
         if deed is not None:
             self.deeds.append(deed)
             self._returning_since_ms = at_ms
+            if self._asked.hold_ms:
+                self._release = _Release(at_ms, self.movement.share(deed.action))
             return self._returned(at_ms)
         if self._does_other(eyes_closed):
             return Seen.OTHER_ACTION
-        late = at_ms - self._asked.at_ms > self._policy.challenge_ms
+        late = at_ms - self._asked.at_ms > self._policy.challenge_ms + self._asked.hold_ms
         return Seen.NOT_DONE if late and not eyes_closed else Seen.GOING_ON
 
     def _is_at_rest(self, eyes_closed: bool) -> bool:
@@ -262,6 +306,10 @@ class Challenge:
 
     def _returned(self, at_ms: float) -> Seen:
         assert self._returning_since_ms is not None  # noqa: S101 -- for the type checker
+        if self._release is not None and not self._lets_go(self._release, at_ms):
+            self._release = self._returning_since_ms = None
+            self.deeds.pop()
+            return Seen.NOT_DONE
         if self._moves_in_pause():
             self._pause_until_ms = None
         if self._frames_at_rest < self._thresholds.rest_frames:
@@ -278,6 +326,14 @@ class Challenge:
         self._returning_since_ms = self._pause_until_ms = None
         self._asked = self._ask(at_ms)
         return Seen.GOING_ON
+
+    def _lets_go(self, release: _Release, at_ms: float) -> bool:
+        """Whether the last movement is left soon after the way back was told, or may be yet."""
+        deed, took_ms = self.deeds[-1], at_ms - release.told_at_ms
+        if self.movement.share(deed.action) < self._thresholds.let_go_share * release.share:
+            self.deeds[-1] = replace(deed, figures={**deed.figures, "let_go_ms": round(took_ms)})
+            self._release = None
+        return self._release is None or took_ms <= self._policy.let_go_ms
 
     def _moves_in_pause(self) -> bool:
         """Whether something that may be asked for was clearly done before it was."""
@@ -314,4 +370,8 @@ class Challenge:
                 between_blinks_ms=self._thresholds.between_blinks_ms,
                 reaction_ms=reaction_ms,
             )
-        return _AskedMovement(action, at_ms, thresholds=self._thresholds, reaction_ms=reaction_ms)
+        shortest_ms, longest_ms = self._policy.hold_min_ms, self._policy.hold_max_ms
+        hold_ms = shortest_ms + self._draw() * (longest_ms - shortest_ms) if self._held else 0.0
+        return _AskedMovement(
+            action, at_ms, thresholds=self._thresholds, reaction_ms=reaction_ms, hold_ms=hold_ms
+        )

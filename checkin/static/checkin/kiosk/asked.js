@@ -18,11 +18,13 @@ const ICON_OF_HINT = {
   offline: "offline",
   camera: "camera",
 };
+// These have the icon of what is asked.
+const OF_ACTION = new Set(["turn_further", "hold", "hold_longer"]);
 // Of the person, who sees a mirror image or faces the screen: both ways their left is on its left.
 const DIRECTIONS = { turn_left: "left", turn_right: "right", look_up: "up" };
 
 export function iconOfHint(hint, asked) {
-  if (hint === "turn_further" && asked?.action) return `hint-${asked.action}`;
+  if (OF_ACTION.has(hint) && asked?.action) return `hint-${asked.action}`;
   if (hint in ICON_OF_HINT) return ICON_OF_HINT[hint];
   return `hint-${HINTS.has(hint) ? hint : "look"}`;
 }
