@@ -46,11 +46,13 @@ def test_the_first_level_is_one_blink() -> None:
     assert sequences(Level.BLINK) == ((Action.BLINK_ONCE,),)
 
 
-@pytest.mark.parametrize(("level", "count"), [(Level.CHALLENGE, 2), (Level.STRICT, 3)])
-def test_the_others_mix_a_movement_of_the_head_with_eyes_or_mouth(level: Level, count: int) -> None:
+@pytest.mark.parametrize(("level", "length"), [(Level.CHALLENGE, 2), (Level.STRICT, 3)])
+def test_the_others_mix_a_movement_of_the_head_with_eyes_or_mouth(
+    level: Level, length: int
+) -> None:
     for actions in sequences(level):
         kinds = kinds_of(actions)
-        assert len(set(actions)) == len(actions) == count
+        assert len(set(actions)) == len(actions) == length
         assert kinds & HEAD
         assert kinds & FACE
 

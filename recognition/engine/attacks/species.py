@@ -609,13 +609,15 @@ class _Library:
     def _recorded(self, action: Action) -> _Recorded:
         if action not in self._actions:
             one = gesture(action, 60.0, self._rng)
+            back_from_ms = 0.0
             if not one.is_blink:
                 stays_ms = DialoguePolicy().hold_max_ms if self._stays else 0.0
                 one.until_ms = one.from_ms + one.ramp_ms + stays_ms + self._rng.uniform(300, 700)
+                back_from_ms = one.until_ms if self._stays else 0.0
             ends_ms = one.ends_ms + 150
             frames = self._recorder.take([one], ends_ms)
-            on_the_way_back = 1 - one.until_ms / ends_ms if self._stays and not one.is_blink else 1
-            self._actions[action] = _Recorded(frames, math.ceil(on_the_way_back * len(frames)))
+            last_frames = math.ceil((1 - back_from_ms / ends_ms) * len(frames))
+            self._actions[action] = _Recorded(frames, last_frames)
         return self._actions[action]
 
 

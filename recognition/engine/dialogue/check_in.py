@@ -50,7 +50,7 @@ from recognition.engine.liveness.actions import (
     new_nonce,
     sequences,
 )
-from recognition.engine.liveness.challenge import Challenge, Seen
+from recognition.engine.liveness.challenge import Challenge, Seen, random_ms
 from recognition.engine.liveness.findings import Refusal
 from recognition.engine.liveness.movements import Movement, Posture, RestPose
 from recognition.engine.liveness.watch import PassiveWatch
@@ -410,7 +410,7 @@ class CheckInDialogue:
         """Let a random time pass before the challenge, so that it cannot be foreseen."""
         policy = self.policy
         self._enter(Phase.WAITING, at_ms)
-        wait_ms = policy.wait_min_ms + self._draw() * (policy.wait_max_ms - policy.wait_min_ms)
+        wait_ms = random_ms(self._draw, policy.wait_min_ms, policy.wait_max_ms)
         self._visit.ask_at_ms = at_ms + explain_ms + wait_ms
 
     def _challenge(self, at_ms: float) -> None:

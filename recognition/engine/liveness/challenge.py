@@ -171,12 +171,9 @@ class _AskedBlinks(_Asked):
         return Deed(self.action, first.closed_from_ms - self.at_ms, figures)
 
 
-@dataclass(frozen=True, slots=True)
-class _Release:
-    """When somebody was told to come back from a movement, and how far out they were then."""
-
-    told_at_ms: float
-    share: float
+def random_ms(draw: Callable[[], float], shortest_ms: float, longest_ms: float) -> float:
+    """A time in this range, by a source of numbers from 0 up to 1."""
+    return shortest_ms + draw() * (longest_ms - shortest_ms)
 
 
 class Challenge:
@@ -226,7 +223,8 @@ class Challenge:
         self._frames_at_rest = 0
         self._other_frames = 0
         self._returning_since_ms: float | None = None
-        self._release: _Release | None = None
+        # Below this share a held movement is being left; None where that is not waited for.
+        self._left_below: float | None = None
         self._pause_until_ms: float | None = None
         self._early_frames = 0
         self._asked = self._ask(at_ms)
@@ -294,7 +292,8 @@ class Challenge:
             self.deeds.append(deed)
             self._returning_since_ms = at_ms
             if self._asked.hold_ms:
-                self._release = _Release(at_ms, self.movement.share(deed.action))
+                share = self.movement.share(deed.action)
+                self._left_below = self._thresholds.let_go_share * share
             return self._returned(at_ms)
         if self._does_other(eyes_closed):
             return Seen.OTHER_ACTION
@@ -306,8 +305,8 @@ class Challenge:
 
     def _returned(self, at_ms: float) -> Seen:
         assert self._returning_since_ms is not None  # noqa: S101 -- for the type checker
-        if self._release is not None and not self._lets_go(self._release, at_ms):
-            self._release = self._returning_since_ms = None
+        if self._stays_too_long(at_ms - self._returning_since_ms):
+            self._left_below = self._returning_since_ms = None
             self.deeds.pop()
             return Seen.NOT_DONE
         if self._moves_in_pause():
@@ -318,8 +317,9 @@ class Challenge:
         if len(self.deeds) == len(self.actions):
             return Seen.DONE
         if self._pause_until_ms is None:
-            shortest_ms, longest_ms = self._policy.pause_min_ms, self._policy.pause_max_ms
-            self._pause_until_ms = at_ms + shortest_ms + self._draw() * (longest_ms - shortest_ms)
+            policy = self._policy
+            pause_ms = random_ms(self._draw, policy.pause_min_ms, policy.pause_max_ms)
+            self._pause_until_ms = at_ms + pause_ms
             self._returning_since_ms = self._pause_until_ms
         if at_ms < self._pause_until_ms:
             return Seen.GOING_ON
@@ -327,13 +327,16 @@ class Challenge:
         self._asked = self._ask(at_ms)
         return Seen.GOING_ON
 
-    def _lets_go(self, release: _Release, at_ms: float) -> bool:
-        """Whether the last movement is left soon after the way back was told, or may be yet."""
-        deed, took_ms = self.deeds[-1], at_ms - release.told_at_ms
-        if self.movement.share(deed.action) < self._thresholds.let_go_share * release.share:
-            self.deeds[-1] = replace(deed, figures={**deed.figures, "let_go_ms": round(took_ms)})
-            self._release = None
-        return self._release is None or took_ms <= self._policy.let_go_ms
+    def _stays_too_long(self, returning_ms: float) -> bool:
+        """Whether a held movement is not being left so long after the way back was told."""
+        if self._left_below is None:
+            return False
+        deed = self.deeds[-1]
+        if self.movement.share(deed.action) >= self._left_below:
+            return returning_ms > self._policy.let_go_ms
+        self._left_below = None
+        self.deeds[-1] = replace(deed, figures={**deed.figures, "let_go_ms": round(returning_ms)})
+        return False
 
     def _moves_in_pause(self) -> bool:
         """Whether something that may be asked for was clearly done before it was."""
@@ -370,8 +373,9 @@ class Challenge:
                 between_blinks_ms=self._thresholds.between_blinks_ms,
                 reaction_ms=reaction_ms,
             )
-        shortest_ms, longest_ms = self._policy.hold_min_ms, self._policy.hold_max_ms
-        hold_ms = shortest_ms + self._draw() * (longest_ms - shortest_ms) if self._held else 0.0
+        hold_ms = 0.0
+        if self._held:
+            hold_ms = random_ms(self._draw, self._policy.hold_min_ms, self._policy.hold_max_ms)
         return _AskedMovement(
             action, at_ms, thresholds=self._thresholds, reaction_ms=reaction_ms, hold_ms=hold_ms
         )
